@@ -1,0 +1,35 @@
+"""The nodes, and what ComfyUI is told about them. Thin: they read inputs, call `vmt`, return outputs."""
+
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import ComfyExtension, io
+
+DEMO_WEIGHTS = Path(__file__).resolve().parent.parent / "vmt" / "demo" / "weights"
+
+
+def register_demo_weights():
+    """Makes the stock loaders list the demo model and its VAE."""
+    for kind in ("diffusion_models", "vae"):
+        folder_paths.add_model_folder_path(kind, str(DEMO_WEIGHTS / kind))
+
+
+class MotionTransferExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from .demo_text_encoder import DemoTextEncoder
+        from .extract_amf import ExtractAMF
+        from .guidance_options import GuidanceOptions
+        from .load_reference import LoadReferenceVideo
+        from .motion_guidance import MotionGuidance
+        from .motion_guidance_sampler import MotionGuidanceSampler
+        from .windowed_inversion import WindowedInversion
+
+        return [
+            LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
+            DemoTextEncoder,
+        ]  # fmt: skip
+
+
+async def comfy_entrypoint() -> MotionTransferExtension:
+    register_demo_weights()
+    return MotionTransferExtension()

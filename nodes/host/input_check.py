@@ -1,0 +1,98 @@
+"""Refusals that need both the model and what is fed to it; each says what was given, what is allowed, what to do."""
+
+import torch
+from torch import Tensor
+
+from ...vmt.errors import InputError, UnsupportedModelError
+from ...vmt.signals.attention_flow import AttentionFlow
+from ...vmt.token_grid import TokenGrid
+from .model_check import WanSizes
+
+
+def check_video_latent(name: str, latent: Tensor, wan: WanSizes) -> TokenGrid:
+    """The token grid of a latent (B, C, F, h, w) that fits the model and has at least two latent frames.
+
+    Raises:
+        InputError: an image latent, the channels of another VAE, too short, or NaN.
+    """
+    if getattr(latent, "is_nested", False) or latent.ndim != 5:
+        shape = "nested" if getattr(latent, "is_nested", False) else tuple(latent.shape)
+        raise InputError(
+            f"{name} has shape {shape}; a video latent (batch, channels, frames, height, width) is needed. "
+            "Use VAE Encode with the model's video VAE, or an empty video latent node."
+        )
+    if latent.shape[1] != wan.channels:
+        raise InputError(
+            f"{name} has {latent.shape[1]} channels, the model works on {wan.channels}. Encode it with the VAE that "
+            "belongs to this model."
+        )
+    if latent.shape[2] < 2:
+        raise InputError(
+            f"{name} has {latent.shape[2]} latent frame; motion needs at least 2, that is 5 video frames (4n+1). "
+            "Use a longer clip."
+        )
+    if not torch.isfinite(latent).all():
+        raise InputError(
+            f"{name} holds NaN or infinite values; only finite ones can be used. Decode it to see which step broke it, "
+            "or run the VAE in fp32."
+        )
+    return TokenGrid.from_latent_shape(latent.shape, wan.patch)
+
+
+def check_reference(latent: Tensor, wan: WanSizes) -> TokenGrid:
+    """As `check_video_latent`, for one reference clip that is not empty."""
+    grid = check_video_latent("Reference latent", latent, wan)
+    if latent.shape[0] != 1:
+        raise InputError(
+            f"Reference latent holds {latent.shape[0]} clips; one reference is measured at a time. Pick one with "
+            "Latent From Batch."
+        )
+    if not latent.any():
+        raise InputError(
+            "Reference latent is empty (all zeros); the reference clip itself is needed. Connect VAE Encode, with the "
+            "frames of Load Reference Video."
+        )
+    return grid
+
+
+def check_flow(flow: AttentionFlow, wan: WanSizes) -> None:
+    """Raises if the AMF was taken with another model than this one."""
+    deepest = max(flow.blocks)
+    if deepest >= wan.num_blocks or flow.model != str(wan):
+        raise UnsupportedModelError(
+            f"The AMF was taken with another model ({flow.model}; block {deepest}) than the one that samples ({wan}). "
+            "Run Windowed Inversion with the model that samples."
+        )
+
+
+def check_grid(flow: AttentionFlow, latent: Tensor, wan: WanSizes) -> TokenGrid:
+    """The token grid of a latent that is going to be guided by `flow`."""
+    grid = check_video_latent("The latent to sample", latent, wan)
+    if grid != flow.grid:
+        raise InputError(
+            f"The AMF was taken on a {flow.grid} token grid, the latent gives {grid}. Extract it again from "
+            f"{wan.clip_size(grid)}, or sample {wan.clip_size(flow.grid)}."
+        )
+    return grid
+
+
+def check_conditioning(name: str, conds: list[dict], wan: WanSizes) -> None:
+    """Conditionings in the host's inner form: dicts with "cross_attn" and, if limited to a rectangle, "area".
+
+    Raises:
+        InputError: none, the text encoder of another model, or a rectangle.
+    """
+    if not conds:
+        raise InputError(f"{name} is empty; one prompt at least is needed. Connect CLIP Text Encode.")
+    for cond in conds:
+        text = cond.get("cross_attn")
+        if text is not None and text.shape[-1] != wan.text_dim:
+            raise InputError(
+                f"{name} has text features of width {text.shape[-1]}, the model reads {wan.text_dim}. Encode the "
+                "prompt with the text encoder that belongs to this model (umt5_xxl for Wan)."
+            )
+        if cond.get("area") is not None:
+            raise InputError(
+                f"{name} is limited to a rectangle (Conditioning Set Area); a guided video must be seen whole. Use "
+                "Conditioning Set Mask without bounds, or no area."
+            )

@@ -1,0 +1,102 @@
+"""Motion Guidance: a model that follows the motion of a reference, whichever sampler it is given to."""
+
+from comfy_api.latest import io
+
+from ..vmt.guidance.config import GuidanceConfig
+from .guidance_options import RareOptions
+from .host.guided_sampling import attach_guidance
+from .host.model_check import check_wan, parse_blocks
+from .region_mask import mask_on_tokens
+from .types import AMF
+from .types import GuidanceOptions as GuidanceOptionsType
+
+DEFAULT = GuidanceConfig()
+
+
+def guidance_inputs() -> list:
+    """Inputs that Motion Guidance and Motion Guidance Sampler share."""
+    return [
+        AMF.Input(
+            "amf", optional=True, tooltip="The motion to follow, from Extract AMF. Nothing connected: no guidance."
+        ),
+        GuidanceOptionsType.Input("options", optional=True, tooltip="Rare settings, from Motion Guidance Options."),
+        io.Mask.Input(
+            "region",
+            optional=True,
+            tooltip="Follow the reference only where this mask is white: one mask, or one per frame of the reference.",
+        ),
+        io.Float.Input(
+            "strength",
+            default=DEFAULT.strength,
+            min=0.0,
+            max=1.0,
+            step=0.005,
+            tooltip="How far one inner step moves the video. 0: no guidance. Too much spoils colours and shapes.",
+        ),
+        io.Float.Input(
+            "sigma_start",
+            default=DEFAULT.sigma_start,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Guide from this noise level on. Above 0.96 the video is still noise and shows no motion.",
+        ),
+        io.Float.Input(
+            "sigma_end",
+            default=DEFAULT.sigma_end,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip="Guide down to this noise level. Lower binds the video more tightly to the reference.",
+        ),
+        io.Int.Input(
+            "inner_steps",
+            default=DEFAULT.inner_steps,
+            min=0,
+            max=100,
+            tooltip="Moves of the video at each guided sampling step. Time grows with it.",
+        ),
+        io.Int.Input(
+            "recompute_every",
+            default=DEFAULT.recompute_every,
+            min=1,
+            max=100,
+            tooltip="Gradient skip: compute the direction anew only at every n-th inner step. 2 halves the extra time "
+            "and may follow the motion less well.",
+        ),
+    ]
+
+
+def guided_model(
+    model, strength, sigma_start, sigma_end, inner_steps, recompute_every, amf=None, options=None, region=None
+):
+    """A clone of the model that follows `amf`; see `attach_guidance`."""
+    options = options or RareOptions()
+    blocks = None
+    if options.blocks.strip().lower() not in ("all", "") and amf is not None:
+        blocks = parse_blocks(options.blocks, check_wan(model).num_blocks)
+    config = GuidanceConfig(
+        strength=strength, sigma_start=sigma_start, sigma_end=sigma_end, inner_steps=inner_steps,
+        recompute_every=recompute_every, update=options.update, strength_decay=options.strength_decay,
+        loss_floor=options.loss_floor, blocks=blocks,
+    )  # fmt: skip
+    mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
+    return attach_guidance(model, amf, config, options.checkpoint, mask)
+
+
+class MotionGuidance(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VMT_MotionGuidance",
+            display_name="Motion Guidance",
+            category="VMT",
+            description="Makes a Wan model follow the motion of a reference. Place it last on the MODEL line, before "
+            "KSampler, KSampler (Advanced) or SamplerCustomAdvanced; euler suits it best.",
+            inputs=[io.Model.Input("model", tooltip="A Wan model."), *guidance_inputs()],
+            outputs=[io.Model.Output(display_name="model")],
+        )
+
+    @classmethod
+    def execute(cls, model, **settings) -> io.NodeOutput:
+        return io.NodeOutput(guided_model(model, **settings))

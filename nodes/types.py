@@ -1,0 +1,7 @@
+"""The socket types of this pack, each declared once."""
+
+from comfy_api.latest import io
+
+Features = io.Custom("VMT_FEATURES")  # vmt.features.MotionFeatures
+AMF = io.Custom("VMT_AMF")  # vmt.signals.attention_flow.AttentionFlow
+GuidanceOptions = io.Custom("VMT_GUIDANCE_OPTIONS")  # guidance_options.RareOptions

@@ -1,0 +1,158 @@
+"""The gradient of the guidance loss with respect to the latent, through the real blocks on real inference tensors."""
+
+import pytest
+import torch
+
+TOLERANCE = 2e-4  # 1e-3 is what is promised; measured on the CPU in fp32: 1e-5
+
+
+@pytest.fixture
+def guidance(host, flow, pack):
+    """guidance(checkpoint, flow, model): the engine, as Motion Guidance attaches it."""
+    sampling = pack("nodes.host.guided_sampling")
+    config = pack("vmt.guidance.config").GuidanceConfig()
+
+    def make(model, checkpoint="none", flow=flow):
+        own = sampling._own_copy(flow, None)
+        return sampling.MotionGuidance(own, config, checkpoint, None, sampling.check_wan(model))
+
+    return make
+
+
+@pytest.fixture
+def grad_scope(host, pack):
+    return pack("nodes.host.gradients").grad_scope
+
+
+@pytest.fixture
+def gradient(inside, grad_scope, guidance):
+    """gradient(model, checkpoint) -> d loss / d latent."""
+
+    def measure(model, checkpoint="none", **kwargs):
+        engine = guidance(model, checkpoint)
+
+        def look(sampled, x, sigmas, extra_args):
+            with grad_scope():
+                loss_fn = engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+                leaf = x.clone().requires_grad_()
+                return torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0]
+
+        return inside(model, look, **kwargs)
+
+    return measure
+
+
+def relative(a, b):
+    return ((a - b).double().norm() / b.double().norm()).item()
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "block"])
+def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guidance, checkpoint):
+    engine = guidance(model, checkpoint)
+
+    def look(sampled, x, sigmas, extra_args):
+        worst = 0.0
+        with grad_scope():
+            loss_fn = engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+            x = x.clone()
+            leaf = x.clone().requires_grad_()
+            gradient = torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0]
+            with torch.no_grad():
+
+                def slope(direction, step):
+                    difference = loss_fn(x + step * direction) - loss_fn(x - step * direction)
+                    return difference.double().item() / (2 * step)
+
+                generator = torch.Generator().manual_seed(0)
+                for _ in range(4):
+                    # Along random parts of the gradient: a wholly random direction has almost no slope to measure.
+                    direction = gradient * torch.rand(gradient.shape, generator=generator)
+                    direction /= direction.norm()
+                    measured = (4 * slope(direction, 0.15) - slope(direction, 0.3)) / 3  # without the third derivative
+                    expected = (gradient.double() * direction.double()).sum().item()
+                    worst = max(worst, abs(measured / expected - 1))
+        return worst
+
+    worst = inside(model, look)
+    print(f"\nlargest relative error against finite differences, checkpoint {checkpoint}: {worst:.1e}")
+    assert worst < TOLERANCE
+
+
+def test_checkpointing_changes_nothing(model, gradient):
+    assert relative(gradient(model, "block"), gradient(model, "none")) < 1e-6
+
+
+def test_a_block_taken_late_would_be_noticed(model, gradient, host, monkeypatch, pack):
+    """Trap: the host's closure over its loop variable runs the last block when it is called again."""
+    expected = gradient(model, "none")
+    checkpoint = pack("nodes.host.checkpoint")
+    monkeypatch.setattr(checkpoint, "freeze", lambda function: function)
+    wrong = gradient(model, "block")
+    error = relative(wrong, expected)
+    print(
+        f"\nwithout freezing the gradient is wrong by {error:.1%}, its norm by {wrong.norm() / expected.norm() - 1:.1%}"
+    )
+    assert error > 0.01
+
+
+def test_frozen_function_keeps_its_values(host, pack):
+    freeze = pack("nodes.host.checkpoint").freeze
+    late, frozen = [], []
+    for i in range(3):
+
+        def which(*, plus=0):
+            return i + plus  # noqa: B023, the trap itself
+
+        late.append(which)
+        frozen.append(freeze(which))
+    assert [f() for f in late] == [2, 2, 2]
+    assert [f() for f in frozen] == [0, 1, 2] and frozen[0](plus=5) == 5
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "block"])
+def test_patches_of_other_nodes_stay_in_the_pass(model, gradient, checkpoint):
+    """A node that changes block 1 changes the gradient, with and without checkpointing by the same amount."""
+
+    def halve(args, extra):
+        out = extra["original_block"](args)
+        return {"img": args["img"] + 0.5 * (out["img"] - args["img"])}
+
+    other = model.clone()
+    other.set_model_patch_replace(halve, "dit", "double_block", 1)
+    plain, halved = gradient(model), gradient(other, checkpoint)
+    assert relative(halved, plain) > 0.05
+    assert relative(halved, gradient(other, "none")) < 1e-6
+
+
+def test_attention_without_gradient_is_replaced(model, gradient):
+    """A fast attention of another node that cuts the gradient silently does not reach the guided pass."""
+    other = model.clone()
+    options = other.model_options["transformer_options"]
+    options["optimized_attention_override"] = lambda func, q, k, v, *a, **kw: func(
+        q.detach(), k.detach(), v.detach(), *a, **kw
+    )
+    assert relative(gradient(other), gradient(model)) == 0
+
+
+@pytest.mark.parametrize("kind", ["vace", "i2v"])
+def test_other_wan_models(other_wan, sample, graph, inside, grad_scope, guidance, kind):
+    """VACE adds blocks beside the chain, in place; image-to-video concatenates channels. Both keep the gradient."""
+    model = sample(graph.loader(other_wan(kind)), want=("model", 0))
+    flow = sample(graph.loader(other_wan(kind)), graph.amf(), want=("amf", 0))
+    engines = [guidance(model, checkpoint, flow) for checkpoint in ("none", "block")]
+
+    def look(sampled, x, sigmas, extra_args):
+        gradients = []
+        with grad_scope():
+            for engine in engines:
+                loss_fn = engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+                leaf = x.clone().requires_grad_()
+                gradients.append(torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0])
+            direction = gradients[0] / gradients[0].norm()
+            with torch.no_grad():
+                up, down = (loss_fn(x + sign * 0.1 * direction).double().item() for sign in (1, -1))
+        return (*gradients, (up - down) / 0.2)
+
+    plain, checked, slope = inside(model, look)
+    assert relative(checked, plain) < 1e-6
+    assert slope == pytest.approx(plain.norm().item(), rel=5e-3)

@@ -1,0 +1,194 @@
+"""What a guided step does to the video: its loss falls, where and how far it is moved."""
+
+import re
+
+import pytest
+import torch
+
+LOSSES = re.compile(r"noise level ([\d.]+): loss (\S+) to (\S+)")
+
+
+@pytest.fixture
+def guided(sample, graph, given):
+    """guided(**settings) -> latent; `options` a dict of Motion Guidance Options, `sampler` inputs of KSampler."""
+
+    def run(options=None, sampler=None, give=None, amf=None, **settings):
+        nodes = {}
+        if options is not None:
+            rare = {"update": "rms", "strength_decay": 0.0, "loss_floor": 0.0, "blocks": "all", "checkpoint": "auto"}
+            nodes = {"options": graph.node("VMT_GuidanceOptions", **{**rare, **options})}
+            settings["options"] = ["options", 0]
+        parts = graph.loader(), graph.amf(**(amf or {})), nodes, graph.guidance(**settings)
+        return sample(*parts, graph.ksampler(**(sampler or {})), give=give)
+
+    return run
+
+
+@pytest.fixture
+def plain(sample, graph):
+    return lambda **inputs: sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
+
+
+def test_the_loss_falls_in_every_guided_step(guided, caplog):
+    caplog.set_level("INFO")
+    guided(inner_steps=6)
+    found = LOSSES.findall(caplog.text)
+    assert len(found) == 3, "of 6 steps with shift 8, those at .976, .941 and .889 lie within .99 and .85"
+    for level, first, last in found:
+        assert float(last) < 0.9 * float(first), level
+
+
+@pytest.mark.parametrize("update", ["rms", "adam", "sign"])
+def test_every_update_rule_lowers_the_loss(guided, caplog, update):
+    caplog.set_level("INFO")
+    guided(options={"update": update}, inner_steps=4, strength=0.03)
+    for level, first, last in LOSSES.findall(caplog.text):
+        assert float(last) < float(first), level
+
+
+def test_step_size_is_the_strength(sample, graph, guided, plain):
+    """One inner step at one noise level moves the video by strength, as RMS; the sampler's step passes it on."""
+    one = {"steps": 2, "cfg": 1.0}
+    # Only the start at sigma 1 is guided, so the difference in x there is the update itself.
+    stop = {"sampler_name": "euler", **one}
+    moved = [guided(strength=s, sigma_start=1.0, sigma_end=0.999, inner_steps=1, sampler=stop) for s in (1e-3, 2e-3)]
+    still = plain(**stop)
+    small, large = ((latent - still).square().mean().sqrt().item() for latent in moved)
+    assert 0 < small < large and large / small == pytest.approx(2, rel=0.1)
+
+
+def test_settings_change_the_result(guided):
+    base = guided()
+    changes = [
+        {"strength": 0.02}, {"sigma_start": 0.95}, {"sigma_end": 0.93}, {"inner_steps": 3}, {"recompute_every": 2},
+        {"options": {"update": "sign"}}, {"options": {"strength_decay": 0.5}}, {"options": {"blocks": "1"}},
+        {"options": {"loss_floor": 1.0}}, {"amf": {"sigma": 0.3}}, {"amf": {"noise_seed": 1}},
+        {"amf": {"rope": "post"}}, {"amf": {"mode": "ode_inversion"}}, {"amf": {"extract": {"span": 1}}},
+        {"amf": {"extract": {"radius": -1}}}, {"amf": {"extract": {"temperature": 3.0}}},
+        {"amf": {"extract": {"weight": "none"}}}, {"amf": {"extract": {"target": "argmax"}}},
+        {"amf": {"extract": {"heads": "mean_flow"}}}, {"amf": {"extract": {"tile_rows": 3}}},
+        {"amf": {"extract": {"tile_columns": 3}}},
+    ]  # fmt: skip
+    for change in changes:
+        assert not torch.equal(guided(**change), base), change
+    assert torch.equal(guided(options={}), base), "defaults of the options node are those without it"
+
+
+@pytest.mark.parametrize("checkpoint", ["none", "block"])
+def test_checkpoint_mode_changes_nothing(guided, checkpoint):
+    assert (guided(options={"checkpoint": checkpoint}) - guided()).abs().max() < 1e-5
+
+
+def test_auto_checkpoints_when_memory_is_short(sample, graph, host, monkeypatch, model, flow, pack):
+    sampling = pack("nodes.host.guided_sampling")
+    config = pack("vmt.guidance.config").GuidanceConfig()
+    engine = sampling.MotionGuidance(flow, config, "auto", None, sampling.check_wan(model))
+    guider = type("Guider", (), {"inner_model": model.model})
+    decided = []
+    for free in (10**12, 10**6):
+        monkeypatch.setattr(sampling.comfy.model_management, "get_free_memory", lambda device, free=free: free)
+        decided.append(engine._checkpoints(torch.zeros(1), guider))
+    assert decided == [False, True]
+
+
+def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, host, pack):
+    """Each sample has its own loss and its own step size, whatever is sampled beside it."""
+    sampling = pack("nodes.host.guided_sampling")
+    config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05)
+    skip = pack("vmt.guidance.gradient_skip").GradientSkip()
+    engine = sampling.MotionGuidance(sampling._own_copy(flow, None), config, "none", None, sampling.check_wan(model))
+    start = torch.randn(2, 16, 3, 8, 8, generator=torch.Generator().manual_seed(11))
+    start[1] *= 1.5
+
+    def step(x):
+        def look(sampled, _, sigmas, extra_args):
+            return engine._guided_step(sampled, x, sigmas[0], extra_args, skip, "test")
+
+        return inside(model, look, latent=torch.ones(x.shape) * 0.1)
+
+    both, first, second = step(start), step(start[:1]), step(start[1:])
+    assert (both - start).square().mean((1, 2, 3, 4)).min() > 1e-3
+    assert (both - torch.cat([first, second])).abs().max() < 1e-4
+
+
+def test_two_prompts_are_averaged(sample, graph, given, guided):
+    """Conditioning (Combine) gives two positive prompts; the loss is the mean over both."""
+    text = given["positive"][0][0]
+    once, twice = guided(), guided(give={"positive": [[text, {}], [text.clone(), {}]]})
+    assert (twice - once).abs().max() < 0.02 * once.abs().max()
+    other = guided(give={"positive": [[text, {}], [text[:, :3].clone(), {}]]})
+    assert torch.isfinite(other).all() and not torch.equal(other, twice)
+
+
+def test_region_limits_what_is_followed(guided, given):
+    """A region of the whole frame is no region; half of it is another guidance."""
+    whole = torch.ones(1, 64, 64)
+    half = whole.clone()
+    half[:, :, 32:] = 0
+    base = guided()
+    assert torch.equal(guided(region=["mask", 0], give={"mask": whole}), base)
+    assert not torch.equal(guided(region=["mask", 0], give={"mask": half}), base)
+    per_frame = half.expand(9, -1, -1).contiguous()
+    assert torch.allclose(guided(region=["mask", 0], give={"mask": per_frame}),
+                          guided(region=["mask", 0], give={"mask": half}), atol=1e-4)  # fmt: skip
+
+
+def test_noise_mask_keeps_what_it_protects(sample, graph, given, guided):
+    """Where a latent's noise mask is 0, the given video stays; the free part is guided by full steps."""
+    clean = given["reference"]["samples"].flip(3)
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    give = {"masked": {"samples": clean, "noise_mask": mask}}
+    inputs = {"latent_image": ["masked", 0]}
+    plain = sample(graph.loader(), graph.ksampler(("model", 0), **inputs), give=give)
+    moved = guided(sampler=inputs, give=give)
+    assert (plain[..., 4:] - clean[..., 4:]).abs().max() < 1e-3, "the host keeps it"
+    assert (moved[..., 4:] - clean[..., 4:]).abs().max() < 1e-3, "and so does guidance"
+    assert (moved[..., :4] - plain[..., :4]).abs().max() > 0.01
+
+
+def test_noise_mask_step_size(inside, model, flow, host, given, pack):
+    """The update is zero under the mask and has the RMS of `strength` beside it."""
+    sampling = pack("nodes.host.guided_sampling")
+    config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05, inner_steps=1)
+    skip = pack("vmt.guidance.gradient_skip").GradientSkip()
+    engine = sampling.MotionGuidance(sampling._own_copy(flow, None), config, "none", None, sampling.check_wan(model))
+    mask = torch.zeros(1, 1, 1, 8, 8)
+    mask[..., :2] = 1
+
+    def look(sampled, x, sigmas, extra_args):
+        return engine._guided_step(sampled, x, sigmas[0], extra_args, skip, "test") - x
+
+    update = inside(model, look, denoise_mask=mask.expand(1, 16, 3, 8, 8))
+    assert update[..., 2:].abs().max() == 0
+    assert update[..., :2].square().mean().sqrt().item() == pytest.approx(0.05, rel=1e-3)
+
+
+def test_two_guidances_in_a_row(sample, graph, caplog):
+    """Two references, one after the other on the MODEL line: both guide."""
+    caplog.set_level("INFO")
+    second = graph.guidance(("guidance", 0), strength=0.02)
+    both = sample(graph.loader(), graph.amf(), graph.guidance(), {"second": second["guidance"]},
+                  graph.ksampler(("second", 0)))  # fmt: skip
+    assert len(LOSSES.findall(caplog.text)) == 6
+    one = sample(graph.loader(), graph.amf(), graph.guidance(), graph.ksampler())
+    assert not torch.equal(both, one)
+
+
+def test_memory_is_reserved_once(sample, graph, model, flow, host, monkeypatch):
+    import comfy.sampler_helpers
+
+    asked = []
+    original = comfy.sampler_helpers._prepare_sampling
+
+    def prepare(model, noise_shape, *args, **kwargs):
+        asked.append(list(noise_shape))
+        return original(model, noise_shape, *args, **kwargs)
+
+    monkeypatch.setattr(comfy.sampler_helpers, "_prepare_sampling", prepare)
+    sample(graph.loader(), graph.ksampler(("model", 0)))
+    sample(graph.loader(), graph.amf(), graph.guidance(), graph.ksampler())
+    second = {"second": graph.guidance(("guidance", 0))["guidance"]}
+    sample(graph.loader(), graph.amf(), graph.guidance(), second, graph.ksampler(("second", 0)))
+    batches = [shape[0] for shape in asked]
+    assert batches[0] == 1 and batches[-1] == 3 and set(batches[1:]) <= {1, 3}

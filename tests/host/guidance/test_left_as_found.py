@@ -1,0 +1,144 @@
+"""After a guided run, an interrupt and an exception in mid-guidance, the process samples as if nothing had been."""
+
+import copy
+
+import pytest
+import torch
+from torch.overrides import _len_torch_function_stack
+
+from vmt.launch.run_result import NodeFailed, PromptInterrupted
+
+
+def state_of(model) -> dict:
+    """All that guidance could leave behind: flags, hooks, options, modes, memory of weights."""
+    import comfy.model_management
+
+    inner = model.model
+    return {
+        "in_training": comfy.model_management.__dict__.get("in_training", "absent"),
+        "modes": (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), _len_torch_function_stack()),
+        "options": copy.deepcopy(model.model_options),
+        "wrappers": copy.deepcopy(model.wrappers),
+        "object patches": list(model.object_patches),
+        "modules": [
+            (name, module.training, sorted(module.__dict__), len(module._forward_hooks), len(module._forward_pre_hooks))
+            for name, module in inner.named_modules()
+        ],
+        "parameters": [
+            (name, p.requires_grad, p.grad is None, p.is_inference(), p.data_ptr())
+            for name, p in inner.named_parameters()
+        ],
+    }
+
+
+def is_text(event) -> bool:
+    """Whether a message to the client is the line of text that each inner step sends."""
+    from protocol import BinaryEventTypes
+
+    return event == BinaryEventTypes.TEXT
+
+
+@pytest.fixture
+def plain(sample, graph):
+    return lambda: sample(graph.loader(), graph.ksampler(("model", 0)))
+
+
+@pytest.fixture
+def guided(sample, graph):
+    def run(checkpoint="block", on_event=None, give=None, model=("model", 0)):
+        options = {"options": graph.node("VMT_GuidanceOptions", update="rms", strength_decay=0.0, loss_floor=0.0,
+                                         blocks="all", checkpoint=checkpoint)}  # fmt: skip
+        guidance = graph.guidance(model, options=["options", 0], inner_steps=3)
+        return sample(graph.loader(), graph.amf(), options, guidance, graph.ksampler(), on_event=on_event, give=give)
+
+    return run
+
+
+def test_after_a_guided_run(model, plain, guided):
+    before, expected = state_of(model), plain()
+    guided()
+    assert state_of(model) == before
+    assert torch.equal(plain(), expected)
+
+
+def test_after_an_interrupt(model, host, plain, guided):
+    before, expected = state_of(model), plain()
+    steps = []
+
+    def interrupt(event, data):
+        if is_text(event):
+            steps.append(data)
+            if len(steps) == 2:
+                host.nodes.interrupt_processing()
+
+    with pytest.raises(PromptInterrupted):
+        guided(on_event=interrupt)
+    assert len(steps) == 2, "the run ends within the inner step it was cancelled in"
+    assert state_of(model) == before
+    assert torch.equal(plain(), expected)
+
+
+def test_after_an_exception_between_inner_steps(model, plain, guided):
+    before, expected = state_of(model), plain()
+
+    def fail(event, data):
+        if is_text(event):
+            raise RuntimeError("a test breaks this run")
+
+    with pytest.raises(NodeFailed, match="a test breaks this run"):
+        guided(on_event=fail)
+    assert state_of(model) == before
+    assert torch.equal(plain(), expected)
+
+
+@pytest.mark.parametrize("checkpoint, calls_before", [("none", 1), ("block", 1), ("block", 2)])
+def test_after_an_exception_in_a_block(model, plain, guided, checkpoint, calls_before):
+    """In the forward pass, and with checkpoints also in the backward pass, where blocks run again."""
+    before, expected = state_of(model), plain()
+    calls = []
+
+    def fail(args, extra):
+        if torch.is_grad_enabled():  # so not in the plain steps
+            calls.append(1)
+            if len(calls) > calls_before:
+                raise RuntimeError("a test breaks this block")
+        return extra["original_block"](args)
+
+    with torch.inference_mode():
+        other = model.clone()
+        other.set_model_patch_replace(fail, "dit", "double_block", 1)
+    with pytest.raises(NodeFailed, match="a test breaks this block"):
+        guided(checkpoint, give={"other": other}, model=("other", 0))
+    assert len(calls) == calls_before + 1
+    assert state_of(model) == before
+    assert torch.equal(plain(), expected)
+
+
+def test_a_sampler_object_is_never_changed(sample, graph, samplers, host):
+    import comfy.samplers
+
+    with torch.inference_mode():
+        sampler = comfy.samplers.sampler_object("euler")
+    before = dict(sampler.__dict__)
+    nodes = samplers["SamplerCustomAdvanced"](("guidance", 0))
+    nodes["sampled"]["inputs"]["sampler"] = ["own", 0]
+    sample(graph.loader(), graph.amf(), graph.guidance(), nodes, give={"own": sampler})
+    assert sampler.__dict__ == before
+
+
+def test_the_training_flag_keeps_a_value_that_was_there(host, pack):
+    import comfy.model_management
+
+    flag = pack("nodes.host.versions").training_flag
+    before = comfy.model_management.__dict__.get("in_training", "absent")
+    try:
+        for value in (True, False):
+            comfy.model_management.in_training = value
+            with pytest.raises(KeyError), flag():
+                assert comfy.model_management.in_training is True
+                raise KeyError
+            assert comfy.model_management.in_training is value
+    finally:
+        del comfy.model_management.in_training
+        if before != "absent":
+            comfy.model_management.in_training = before

@@ -1,0 +1,91 @@
+"""Calling a sampler in pieces: progress is seen once, noise goes on, and nothing is lost where nothing need be."""
+
+import pytest
+import torch
+
+TINY = 1e-30  # an update that float32 rounds away: all of the guided path runs, and moves nothing
+STEPS = 6
+# Equal to one call. The others keep results of earlier steps, and start anew at each guided step.
+EXACT = [
+    "euler", "heun", "ddim", "dpm_2", "euler_ancestral", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde", "lcm",
+    "euler_cfg_pp", "euler_ancestral_cfg_pp", "ddpm", "seeds_2",
+]  # fmt: skip
+FORGETTING = ["dpmpp_2m", "res_multistep", "uni_pc", "dpmpp_2m_sde", "dpmpp_3m_sde", "lms", "ipndm", "deis",
+              "gradient_estimation", "er_sde", "sa_solver", "dpm_fast", "dpm_adaptive"]  # fmt: skip
+
+
+@pytest.fixture
+def both(sample, graph):
+    """both(sampler) -> the plain result and the one in pieces, without any change of the latent."""
+
+    def run(name):
+        inputs = {"sampler_name": name, "steps": STEPS}
+        plain = sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
+        pieces = sample(graph.loader(), graph.amf(), graph.guidance(strength=TINY, inner_steps=1),
+                        graph.ksampler(**inputs))  # fmt: skip
+        return plain, pieces
+
+    return run
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_pieces_equal_one_call(both, caplog, name):
+    plain, pieces = both(name)
+    assert torch.equal(plain, pieces)
+    assert "forgets earlier steps" not in caplog.text
+
+
+@pytest.mark.parametrize("name", FORGETTING)
+def test_samplers_with_memory_run_and_say_so(both, caplog, name):
+    _, pieces = both(name)
+    assert torch.isfinite(pieces).all()
+    assert "forgets earlier steps" in caplog.text and name.replace("_", "") in caplog.text.replace("_", "")
+
+
+def test_noise_of_a_piece_is_not_repeated(both, host, monkeypatch, pack):
+    """Without one noise source for the run, ancestral samplers differ: what the persistent one is for."""
+    chunks = pack("nodes.host.sampler_chunks")
+    monkeypatch.setattr(chunks, "_persistent_noise", lambda *args: {})
+    plain, pieces = both("euler_ancestral")
+    assert (plain - pieces).abs().max() > 0.1
+
+
+def test_chained_guidances_share_the_noise(sample, graph):
+    inputs = {"sampler_name": "euler_ancestral", "steps": STEPS}
+    plain = sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
+    first, second = (graph.guidance(at, strength=TINY)["guidance"] for at in (("model", 0), ("first", 0)))
+    chain = {"first": first, "second": second}
+    assert torch.equal(sample(graph.loader(), graph.amf(), chain, graph.ksampler(("second", 0), **inputs)), plain)
+
+
+def test_progress_is_seen_once(executor, graph, given):
+    from protocol import BinaryEventTypes
+
+    prompt = {**graph.loader(), **graph.amf(), **graph.guidance(), **graph.ksampler(steps=STEPS)}
+    executor.forget()
+    result = executor.run(prompt, want={"latent": ["sampled", 0]}, give=given)
+    sampling = False
+    seen, texts = [], []
+    for event, data in result.events:
+        if event == "executing":
+            sampling = data.get("node") == "sampled"
+        elif event == "progress" and sampling:
+            seen.append((data["value"], data["max"]))
+        elif event == BinaryEventTypes.TEXT:
+            texts.append(data)
+    assert seen == [(step, STEPS) for step in range(1, STEPS + 1)]
+    assert len(texts) == 6, "two inner steps at each of three guided steps"
+    assert b"Motion guidance: step 1 of 3, 1 of 2: loss" in texts[0] and texts[0][4:].startswith(b"sampled")
+
+
+def test_a_users_noise_sampler_is_kept(host, pack):
+    chunks = pack("nodes.host.sampler_chunks")
+    got = []
+
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+        got.append(noise_sampler)
+        return x
+
+    own, x, sigmas = object(), torch.zeros(1), torch.tensor([1.0, 0.5, 0.0])
+    chunks.sample_in_chunks(sampler, lambda x, i: x, [1], None, x, sigmas, {}, None, True, {"noise_sampler": own})
+    assert got == [own, own]

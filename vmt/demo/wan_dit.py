@@ -1,0 +1,158 @@
+"""The Wan 2.1 text-to-video DiT in plain PyTorch, for training the demo model outside ComfyUI.
+
+Parameter names and arithmetic are those of Wan 2.1 (arXiv 2503.20314, section 4), so that a state dict of this class loads
+in ComfyUI's stock UNETLoader, and a test holds both to the same output. It is not used when the demo model runs.
+Legend: B clips, L tokens, C width, N heads, D channels per head (128 in every Wan model).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import nn
+
+
+@dataclass(frozen=True)
+class WanShape:
+    """Sizes of a Wan model. ComfyUI reads all of them from the weights; heads are width // 128."""
+
+    width: int = 384
+    ffn: int = 1152
+    blocks: int = 8
+    channels: int = 16
+    text_width: int = 4096
+    time_width: int = 256
+    patch: tuple[int, int, int] = (1, 2, 2)
+
+    @property
+    def heads(self) -> int:
+        return self.width // 128
+
+
+def rope_angles(frames: int, height: int, width: int, head: int, device=None) -> torch.Tensor:
+    """Rotation angles (L, head/2) of the three-axis RoPE: first the channels of time, then of rows, then of columns."""
+    sizes = (head - 4 * (head // 6), 2 * (head // 6), 2 * (head // 6))
+    places = torch.meshgrid(*(torch.arange(n, device=device) for n in (frames, height, width)), indexing="ij")
+    angles = [
+        place.flatten().double()[:, None] / 10000 ** (torch.arange(0, size, 2, device=device).double() / size)
+        for place, size in zip(places, sizes, strict=True)
+    ]
+    return torch.cat(angles, 1).float()
+
+
+def rotate(x_BLND: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
+    """Rotate channel pairs (2i, 2i+1) by `angles` (L, D/2); float32 inside."""
+    even, odd = x_BLND.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2).type_as(x_BLND)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with RMS norm over all channels of q and k; RoPE if angles are given."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
+        self.norm_q, self.norm_k = (nn.RMSNorm(width, eps=1e-6) for _ in range(2))
+
+    def forward(self, x, context=None, angles=None):
+        context = x if context is None else context
+        q, k, v = self.norm_q(self.q(x)).type_as(x), self.norm_k(self.k(context)).type_as(x), self.v(context)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))
+        if angles is not None:
+            q, k = rotate(q, angles), rotate(k, angles)
+        q, k, v = (t.transpose(1, 2) for t in (q, k.type_as(q), v.type_as(q)))
+        return self.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    def __init__(self, shape: WanShape):
+        super().__init__()
+        width = shape.width
+        self.norm1, self.norm2 = (nn.LayerNorm(width, eps=1e-6, elementwise_affine=False) for _ in range(2))
+        self.norm3 = nn.LayerNorm(width, eps=1e-6)
+        self.self_attn, self.cross_attn = Attention(width, shape.heads), Attention(width, shape.heads)
+        self.ffn = nn.Sequential(nn.Linear(width, shape.ffn), nn.GELU(approximate="tanh"), nn.Linear(shape.ffn, width))
+        self.modulation = nn.Parameter(torch.randn(1, 6, width) / width**0.5)
+
+    def forward(self, x, time, context, angles):
+        shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + time).chunk(6, dim=1)
+        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, angles=angles)
+        x = x + self.cross_attn(self.norm3(x), context)
+        return x + gate2 * self.ffn(self.norm2(x) * (1 + scale2) + shift2)
+
+
+class Head(nn.Module):
+    def __init__(self, shape: WanShape):
+        super().__init__()
+        self.norm = nn.LayerNorm(shape.width, eps=1e-6, elementwise_affine=False)
+        self.head = nn.Linear(shape.width, math.prod(shape.patch) * shape.channels)
+        self.modulation = nn.Parameter(torch.randn(1, 2, shape.width) / shape.width**0.5)
+
+    def forward(self, x, time):
+        shift, scale = (self.modulation + time[:, None]).chunk(2, dim=1)
+        return self.head(self.norm(x) * (1 + scale) + shift)
+
+
+class WanDiT(nn.Module):
+    def __init__(self, shape: WanShape = WanShape()):
+        super().__init__()
+        self.shape, width = shape, shape.width
+        self.patch_embedding = nn.Conv3d(shape.channels, width, shape.patch, shape.patch)
+        self.text_embedding = nn.Sequential(nn.Linear(shape.text_width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))
+        self.time_embedding = nn.Sequential(nn.Linear(shape.time_width, width), nn.SiLU(), nn.Linear(width, width))
+        self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
+        self.head = Head(shape)
+        self.initialise()
+
+    def initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.xavier_uniform_(self.patch_embedding.weight.flatten(1))
+        for module in (*self.text_embedding, *self.time_embedding):
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(self.head.head.weight)
+        for block in self.blocks:
+            nn.init.zeros_(block.self_attn.o.weight)
+            nn.init.zeros_(block.cross_attn.o.weight)
+            nn.init.zeros_(block.ffn[2].weight)
+            self._prefer_neighbours(block.self_attn)
+
+    def _prefer_neighbours(self, attention: Attention, bias: float = 2.0, fast: int = 4) -> None:
+        """Equal q and k biases on RoPE's fastest pairs make nearby tokens attend to each other from the first step."""
+        head = self.shape.width // self.shape.heads
+        starts = (0, head - 4 * (head // 6), head - 2 * (head // 6))
+        with torch.no_grad():
+            for projection in (attention.q, attention.k):
+                per_head = projection.bias.view(self.shape.heads, head)
+                for start in starts:
+                    per_head[:, start : start + 2 * fast] = bias
+
+    def forward(self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """Velocity (noise - clean) of a latent (B,16,F,h,w) at timestep (B,) = 1000 sigma, text (B,M,4096)."""
+        patches = self.patch_embedding(x)
+        frames, height, width = patches.shape[2:]
+        tokens = patches.flatten(2).transpose(1, 2)
+        half = self.shape.time_width // 2
+        frequencies = 10000 ** (-torch.arange(half, device=x.device) / half)
+        waves = timestep.float()[:, None] * frequencies
+        time = self.time_embedding(torch.cat([waves.cos(), waves.sin()], 1))
+        modulation = self.time_projection(time).unflatten(1, (6, -1))
+        context = self.text_embedding(context)
+        angles = rope_angles(frames, height, width, self.shape.width // self.shape.heads, x.device)
+        for block in self.blocks:
+            tokens = block(tokens, modulation, context, angles)
+        pt, ph, pw = self.shape.patch
+        return rearrange(
+            self.head(tokens, time), "b (f h w) (pt ph pw c) -> b c (f pt) (h ph) (w pw)",
+            f=frames, h=height, w=width, pt=pt, ph=ph, pw=pw,
+        )

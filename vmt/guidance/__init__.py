@@ -1,0 +1,1 @@
+"""Moving the noisy latent so that a loss on the generated video falls."""

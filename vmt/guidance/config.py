@@ -1,0 +1,59 @@
+"""Settings of latent guidance; the nodes take their defaults from here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import InputError
+
+UPDATES = ("rms", "adam", "sign")
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """How strongly, when and how the noisy latent is moved.
+
+    Defaults are those of the small-model trial, except where a field says otherwise. FastVMT's published setting
+    (arXiv 2602.05551) is update="adam", strength=.003, strength_decay=1/3, inner_steps=10, recompute_every=3.
+    """
+
+    strength: float = 0.04  # RMS size of one inner step, in standard deviations of the noise; 0 = off
+    sigma_start: float = 0.96  # guided while sigma_end <= sigma <= sigma_start
+    sigma_end: float = 0.88
+    inner_steps: int = 4  # updates of the latent per guided denoising step
+    recompute_every: int = 1  # a gradient is evaluated on every n-th inner step and re-applied in between
+    update: Literal["rms", "adam", "sign"] = "rms"
+    strength_decay: float = 0.0  # inner step j of J uses strength * (1 - strength_decay * j / J)
+    loss_floor: float = 1e-8  # samples below are left alone: motion off by 1e-4 of the frame is rounding, not error
+    blocks: tuple[int, ...] | None = None  # tapped blocks; None = those the reference was measured on
+
+    def __post_init__(self):
+        self._check("strength", self.strength >= 0, "0 or more")
+        self._check("sigma_start", 0 <= self.sigma_start <= 1, "0 to 1")
+        self._check("sigma_end", 0 <= self.sigma_end <= 1, "0 to 1")
+        self._check("inner_steps", self.inner_steps >= 0, "0 or more")
+        self._check("recompute_every", self.recompute_every >= 1, "1 or more")
+        self._check("update", self.update in UPDATES, " or ".join(UPDATES))
+        self._check("strength_decay", 0 <= self.strength_decay <= 1, "0 to 1")
+        self._check("loss_floor", self.loss_floor >= 0, "0 or more")
+        if self.sigma_end > self.sigma_start:
+            raise InputError(
+                f"sigma_start is {self.sigma_start} and sigma_end is {self.sigma_end}; noise falls while sampling, so "
+                "sigma_start must not be below sigma_end. Exchange the two values."
+            )
+
+    def _check(self, name: str, allowed: bool, rule: str) -> None:
+        if not allowed:
+            raise InputError(f"{name} is {getattr(self, name)!r}; {rule} is allowed. Change {name}.")
+
+    @property
+    def is_off(self) -> bool:
+        """True if no latent can ever be changed."""
+        return self.strength == 0 or self.inner_steps == 0
+
+    def guides(self, sigma: float) -> bool:
+        """Whether a denoising step at noise level `sigma` is guided; both ends count, within float32 rounding."""
+        return not self.is_off and self.sigma_end - 1e-6 <= float(sigma) <= self.sigma_start + 1e-6
+
+    def step_size(self, j: int) -> float:
+        """Step of inner iteration j, in standard deviations of the noise."""
+        return self.strength * (1 - self.strength_decay * j / self.inner_steps)

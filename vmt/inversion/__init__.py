@@ -1,0 +1,1 @@
+"""From a clean reference latent to a noisy one."""

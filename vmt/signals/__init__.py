@@ -1,0 +1,1 @@
+"""Notions of motion, one file each, and the parts they share."""

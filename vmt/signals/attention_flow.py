@@ -1,0 +1,179 @@
+"""Attention motion flow (AMF): the displacement of every token between nearby frames, read off q and k.
+
+The reference is measured once (`extract`); a generated video is compared with it inside the same windows
+(`attention_flow_loss`), so the two fields are comparable and no window index needs a gradient.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..features import MotionFeatures
+from ..token_grid import TokenGrid
+from .displacement import hard_displacement, soft_displacement
+from .frame_pairs import distance_weights, frame_pairs
+from .matching import MEMORY_LIMIT, coarse_match
+from .weights import WEIGHTS, token_weights
+from .windows import window_centres, window_holds, window_size
+
+__all__ = [
+    "AttentionFlow", "AttentionFlowConfig", "BlockFlow",
+    "attention_flow_loss", "extract", "frame_pairs", "window_centres",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AttentionFlowConfig:
+    """How the AMF is measured. Defaults are those of the small-model trial.
+
+    FastVMT's published setting (arXiv 2602.05551) is span=3, tile=(3, 4), radius=round(min(height, width) / 3) and
+    weight="none"; DiTFlow's (2412.07776) is temperature=2, radius=None and target="argmax".
+    """
+
+    temperature: float = 1.0  # sharpness of the match, > 0
+    span: int = 2  # frame distances 1..span, in latent frames
+    radius: int | None = 2  # window of 2*radius+1 tokens a side; None = the whole frame
+    tile: tuple[int, int] = (1, 1)  # (rows, cols) of tokens that share one window
+    heads: Literal["mean_logits", "mean_flow"] = "mean_logits"  # average the heads' logits, or their displacements
+    head_indices: tuple[int, ...] | None = None  # heads to use; None = all
+    target: Literal["soft", "argmax"] = "soft"  # reference displacement: expectation, or the best match
+    weight: Literal["motion", "none", "confidence", "motion_confidence"] = "motion"  # which tokens count more
+
+    def __post_init__(self):
+        self._check("temperature", self.temperature > 0, "above 0")
+        self._check("span", self.span >= 1, "1 or more latent frames")
+        self._check("radius", self.radius is None or self.radius >= 0, "0 or more tokens, or None for the whole frame")
+        self._check("tile", len(self.tile) == 2 and min(self.tile) >= 1, "two sizes of 1 token or more")
+        self._check("heads", self.heads in ("mean_logits", "mean_flow"), "mean_logits or mean_flow")
+        self._check("target", self.target in ("soft", "argmax"), "soft or argmax")
+        self._check("weight", self.weight in WEIGHTS, " or ".join(WEIGHTS))
+
+    def _check(self, name: str, allowed: bool, rule: str) -> None:
+        if not allowed:
+            raise InputError(f"{name} is {getattr(self, name)!r}; {rule} is allowed. Change {name}.")
+
+
+@dataclass
+class BlockFlow:
+    """The AMF of one attention block. P frame pairs, S tokens per frame."""
+
+    centres: Tensor  # (P, S, 2) int16, window centres (row, col) on the token grid of frame j
+    displacement_tok: Tensor  # (P, S, 2) float32 (row, col) from frame i to frame j; +row down, +col right
+    confidence: Tensor  # (P, S) float32, 0..1
+
+
+@dataclass
+class AttentionFlow:
+    """The AMF of a reference video: what guidance makes a generated video follow."""
+
+    grid: TokenGrid
+    config: AttentionFlowConfig
+    pairs: Tensor  # (P, 2) int64, frames (i, j) with i < j
+    blocks: dict[int, BlockFlow]
+    rope: Literal["pre", "post"]
+    sigma: float  # noise level of the reference it was measured at
+    model: str
+
+
+@torch.no_grad()
+def extract(
+    features: MotionFeatures, config: AttentionFlowConfig | None = None, device: torch.device | str | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> AttentionFlow:  # fmt: skip
+    """Measure the attention motion flow of a reference.
+
+    Confidence of a token is the whole-frame probability of its best match and that match's neighbours, times how well
+    matching back returns to the token, and 0 if the best match lies outside the window the token was given (possible
+    only with tiles of several tokens). Content that leaves the frame, or is hidden, therefore scores low.
+
+    Args:
+        device: where to compute; None = where the features are. The result is on the CPU.
+    Raises:
+        InputError: fewer than two latent frames, or heads that do not exist.
+        StateError: features hold NaN or infinity.
+    Source: FastVMT, arXiv 2602.05551, attention motion flow; DiTFlow, arXiv 2412.07776, with radius None.
+    """
+    config = config or AttentionFlowConfig()
+    grid, pairs = features.grid, frame_pairs(features.grid.frames, config.span)
+    window = window_size(grid, config.radius)
+    blocks = {}
+    for block in features.blocks:
+        queries, keys = (held[block].to(device=device) for held in (features.queries, features.keys))
+        coarse = features.matches.get(block)
+        if coarse is None or not coarse.fits(pairs, config.temperature, config.head_indices):
+            coarse = coarse_match(queries, keys, pairs, grid, config.temperature, config.head_indices, memory_limit)
+        centres = window_centres(coarse.match, grid, config.radius, config.tile)
+        rule = {"head_indices": config.head_indices, "per_head": config.heads == "mean_flow"}
+        if config.target == "soft":
+            rule["temperature"] = config.temperature
+        measure = soft_displacement if config.target == "soft" else hard_displacement
+        moved = measure(queries, keys, pairs, centres, window, grid, memory_limit=memory_limit, **rule)
+        inside = window_holds(coarse.match, centres, window, grid)
+        blocks[block] = BlockFlow(centres, moved[0].float().cpu(), coarse.peak * coarse.consistency * inside)
+    return AttentionFlow(grid, config, pairs, blocks, features.rope, features.sigma, features.model)
+
+
+def attention_flow_loss(
+    flow: AttentionFlow, queries: dict[int, Tensor], keys: dict[int, Tensor], mask: Tensor | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> Tensor:  # fmt: skip
+    """How far the motion of generated videos is from the reference's, per video.
+
+    loss = sum_ij w_ij sum_s c_ij(s) |d_gen - d_ref|^2 / (h w sum_ij w_ij sum_s c_ij(s)), averaged over blocks
+
+    Dividing by h*w turns tokens into fractions of the frame, and the weights are normalised: the value does not depend
+    on resolution, clip length or mask area. 0.01 means motion is off by about a tenth of the frame.
+
+    Args:
+        queries, keys: block -> (B, F*S, heads, D) of the generated videos; all blocks of `flow` must be there.
+        mask: optional token weights >= 0 on frame i: (h, w), (F, h, w) or flattened; None = everywhere.
+    Returns:
+        (B,) float32 (float64 for float64 input).
+    Gradient: to queries and keys.
+    Raises:
+        InputError: a block is missing, the grid differs, or the mask does not fit or is empty.
+    Source: DiTFlow, arXiv 2412.07776, and FastVMT, arXiv 2602.05551. Differs: normalised, and tokens are weighted.
+    """
+    missing = sorted(set(flow.blocks) - (set(queries) & set(keys)))
+    if missing:
+        raise InputError(
+            f"The AMF was measured on blocks {sorted(flow.blocks)}, but queries and keys of blocks {missing} did not "
+            "come. Extract the AMF again with this model, or take other attention nodes off the MODEL line."
+        )
+    config = flow.config
+    window = window_size(flow.grid, config.radius)
+    losses = []
+    for block, reference in flow.blocks.items():
+        moved_BPS2 = soft_displacement(
+            queries[block], keys[block], flow.pairs, reference.centres, window, flow.grid, memory_limit=memory_limit,
+            temperature=config.temperature, head_indices=config.head_indices, per_head=config.heads == "mean_flow",
+        )  # fmt: skip
+        weight_PS = token_weights(config.weight, reference.displacement_tok, reference.confidence)
+        weight_PS = weight_PS * distance_weights(flow.pairs, config.span)[:, None]
+        if mask is not None:
+            weight_PS = weight_PS * _mask_of_pairs(mask, flow)
+        weight_PS = (weight_PS / weight_PS.sum().clamp(min=1e-12)).to(moved_BPS2)
+        error_BPS = (moved_BPS2 - reference.displacement_tok.to(moved_BPS2)).square().sum(-1)
+        losses.append((error_BPS * weight_PS).sum((1, 2)) / flow.grid.per_frame)
+    return torch.stack(losses).mean(0)
+
+
+def _mask_of_pairs(mask: Tensor, flow: AttentionFlow) -> Tensor:
+    """(P, S) weights of the frames i; a mask of one frame serves all."""
+    grid = flow.grid
+    if mask.numel() not in (grid.per_frame, grid.num_tokens):
+        raise InputError(
+            f"The mask has shape {tuple(mask.shape)}; ({grid.height}, {grid.width}) or {grid} tokens are allowed. "
+            "Resize it to the token grid of the reference."
+        )
+    mask_FS = mask.detach().float().cpu().reshape(-1, grid.per_frame).expand(grid.frames, -1)
+    of_pairs = mask_FS[flow.pairs[:, 0]]
+    if not (of_pairs >= 0).all() or of_pairs.sum() == 0:
+        raise InputError(
+            "The mask is empty or holds negative or NaN values; at least one token must weigh more than 0. "
+            "Paint the region to follow, or disconnect the mask."
+        )
+    return of_pairs
