@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from comfy_api.latest import io
 
 from ..vmt.guidance.config import UPDATES, GuidanceConfig
+from .host.input_check import check_choice
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()
@@ -72,4 +73,5 @@ class GuidanceOptions(io.ComfyNode):
 
     @classmethod
     def execute(cls, update, strength_decay, loss_floor, blocks, checkpoint) -> io.NodeOutput:
+        check_choice("checkpoint", checkpoint, CHECKPOINTS)
         return io.NodeOutput(RareOptions(update, strength_decay, loss_floor, blocks, checkpoint))

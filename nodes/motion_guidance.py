@@ -39,6 +39,7 @@ def guidance_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.01,
+            round=0.0001,
             tooltip="Guide from this noise level on. Above 0.96 the video is still noise and shows no motion.",
         ),
         io.Float.Input(
@@ -47,6 +48,7 @@ def guidance_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.01,
+            round=0.0001,
             tooltip="Guide down to this noise level. Lower binds the video more tightly to the reference.",
         ),
         io.Int.Input(

@@ -4,16 +4,17 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from ..vmt.errors import InputError
 from ..vmt.features import MotionFeatures
 from ..vmt.signals.attention_flow import AttentionFlowConfig
 from ..vmt.signals.frame_pairs import frame_pairs
 from ..vmt.signals.matching import coarse_match
 from .host.capture import Tap
-from .host.input_check import check_conditioning, check_reference
+from .host.input_check import check_choice, check_conditioning, check_reference
 from .host.model_check import check_wan, parse_blocks
 from .host.reference_pass import MODES, look_at_reference
 from .types import Features
+
+ROPES = ("pre", "post")
 
 
 class WindowedInversion(io.ComfyNode):
@@ -47,6 +48,7 @@ class WindowedInversion(io.ComfyNode):
                     min=0.0,
                     max=0.99,
                     step=0.01,
+                    round=0.0001,
                     tooltip="Noise level the reference is looked at. 0.5 shows its motion well; near 1 the model "
                     "hardly sees it.",
                 ),
@@ -66,7 +68,7 @@ class WindowedInversion(io.ComfyNode):
                 io.Int.Input("steps", default=20, min=1, max=1000, tooltip="Steps of ode_inversion."),
                 io.Combo.Input(
                     "rope",
-                    options=["pre", "post"],
+                    options=list(ROPES),
                     default="pre",
                     tooltip="Compare content without (pre) or with (post) its position in the frame. pre follows "
                     "things further.",
@@ -84,8 +86,8 @@ class WindowedInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, reference, mode, sigma, blocks, noise_seed, steps, rope, positive=None) -> io.NodeOutput:
-        if mode not in MODES or rope not in ("pre", "post"):
-            raise InputError(f"mode is {mode!r} and rope {rope!r}; choose them from the lists of the node.")
+        check_choice("mode", mode, MODES)
+        check_choice("rope", rope, ROPES)
         wan = check_wan(model)
         latent = reference["samples"]
         grid = check_reference(latent, wan)

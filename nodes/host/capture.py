@@ -6,11 +6,11 @@ Nothing is patched for longer than the pass: hooks go into a copy of the options
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import comfy.patcher_extension
 import comfy.samplers
 import torch
 from comfy.ldm.modules.attention import attention_pytorch
 from comfy.model_patcher import create_model_options_clone, set_model_options_patch_replace
+from comfy.patcher_extension import WrappersMP, add_wrapper
 from torch import Tensor
 
 from ...vmt.errors import InputError, StateError, UnsupportedModelError
@@ -106,7 +106,7 @@ def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
             by_key.pop(key, None)
     # Faster attentions of other nodes have no gradient, or a wrong one without an error.
     to["optimized_attention_override"] = _plain_attention
-    comfy.patcher_extension.add_wrapper("apply_model", _put_back_grad_mode, to)
+    add_wrapper(WrappersMP.APPLY_MODEL, _put_back_grad_mode, to)
 
     last = max(tap.blocks)
     previous = dict(to.get("patches_replace", {}).get("dit", {}))

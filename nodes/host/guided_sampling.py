@@ -16,6 +16,7 @@ from ...vmt.guidance.gradient_skip import GradientSkip
 from ...vmt.guidance.optimize_latent import optimize_latent
 from ...vmt.signals.attention_flow import AttentionFlow, BlockFlow, attention_flow_loss
 from .capture import Tap, capture_queries_keys
+from .gradient_scale import GradientScale
 from .gradients import grad_scope
 from .input_check import check_conditioning, check_flow, check_grid
 from .model_check import WanSizes, check_wan
@@ -146,11 +147,11 @@ class MotionGuidance:
             extra_args = extra_args or {}
 
             def change(x, i):
-                number = levels.index(float(sigmas[i])) + 1
+                number = sum(level >= float(sigmas[i]) for level in levels)
                 title = f"Motion guidance: step {number} of {len(levels)}"
                 return self._guided_step(model, x, sigmas[i], extra_args, skip, title)
 
-            steps = [i for i, level in enumerate(sigmas[:-1].tolist()) if level in levels]
+            steps = [i for i, level in enumerate(sigmas[:-1].tolist()) if self.config.guides(level)]
             return sample_in_chunks(
                 sampler_function, change, steps, model, x, sigmas, extra_args, callback, disable, options
             )
@@ -173,7 +174,8 @@ class MotionGuidance:
             denoise_mask = self._denoise_mask(model, sigma, extra_args)
             loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], denoise_mask)
             x = optimize_latent(x, loss_fn, self._config(denoise_mask), skip, before_update)
-        logging.info(f"[VMT] {title}, noise level {float(sigma):.3f}: loss {losses[0]:.3e} to {losses[-1]:.3e}")
+        if losses:  # none if a noise mask protects everything
+            logging.info(f"[VMT] {title}, noise level {float(sigma):.3f}: loss {losses[0]:.3e} to {losses[-1]:.3e}")
         return x
 
     def loss_function(self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None):
@@ -186,10 +188,14 @@ class MotionGuidance:
         )  # fmt: skip
 
         def loss_fn(latent):
-            seen = _beside_known(model, latent, sigmas, denoise_mask)
+            scale = GradientScale()
+            seen = _beside_known(model, scale.reduce(latent), sigmas, denoise_mask)
             queries, keys = capture_queries_keys(
                 guider.inner_model, guider.conds["positive"], seen, sigmas, model_options, tap
             )
+            captured = scale.enlarge([*queries.values(), *keys.values()])
+            queries = dict(zip(queries, captured[: len(queries)], strict=True))
+            keys = dict(zip(keys, captured[len(queries) :], strict=True))
             loss = attention_flow_loss(self.flow, queries, keys, self.mask)
             return loss.unflatten(0, (-1, latent.shape[0])).mean(0)  # over prompts
 
@@ -215,7 +221,7 @@ class MotionGuidance:
             return self.checkpoint == "block"
         # Tensors of one token width that autograd keeps of a block: about 20, and 3 of the width of the feed-forward.
         per_token = 20 * self.wan.dim + 3 * self.wan.ffn_dim
-        itemsize = guider.inner_model.get_dtype().itemsize
+        itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
         kept = max(self.flow.blocks) * per_token * self.flow.grid.num_tokens * x.shape[0] * itemsize
         return kept > comfy.model_management.get_free_memory(x.device) / 2
 

@@ -1,4 +1,5 @@
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,3 +110,9 @@ def test_scheduled_encoding_through_hooks(executor, host):
     ((vectors, extras),) = executor.run(prompt, give={"hooks": hooks}, want={"cond": ["text", 0]}).got["cond"]
     assert torch.equal(vectors, conditioning(executor, encoded("a red circle"))[0])
     assert (extras["clip_start_percent"], extras["clip_end_percent"]) == (0.0, 1.0)
+
+
+def test_help_page_lists_the_words(vocabulary):
+    page = (Path(__file__).parents[2] / "web/docs/VMT_DemoTextEncoder.md").read_text(encoding="utf-8")
+    for group, words in vocabulary.KNOWN_WORDS.items():
+        assert f"| {group} | {', '.join(words)} |" in page

@@ -65,7 +65,9 @@ class MuonAdamW:
         updates = orthogonalise(torch.stack([u.flatten(1) for u in ahead]))
         size = 0.2 * max(updates.shape[1:]) ** 0.5
         torch._foreach_mul_(parameters, 1 - lr * self.decay)
-        torch._foreach_add_(parameters, [u.view_as(p) for u, p in zip(updates, parameters, strict=True)], alpha=-lr * size)
+        torch._foreach_add_(
+            parameters, [u.view_as(p) for u, p in zip(updates, parameters, strict=True)], alpha=-lr * size
+        )
 
     def _adam(self, names, lr, beta1=0.9, beta2=0.98):
         parameters = [self.parameters[name] for name in names]

@@ -49,6 +49,8 @@ def main(options: argparse.Namespace, tree: Path) -> int:
         # The server's own failures are ServerErrors: what is left is our files.
         raise LaunchError(f"Cannot write to {options.out}: {error}. Give another folder with --out.") from error
     _tell(report)
+    if options.reference:
+        say("The figures are made for drawn clips with one moving thing; for other footage trust the sheet.")
     return 0
 
 

@@ -22,14 +22,19 @@ VAE_FILE = Path("vae") / "vmt_demo_wan_vae.safetensors"
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m vmt train demo", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path(".vmt") / "train", help="checkpoints and latents (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the finished weights go (default: the repository's)")
+    parser.add_argument(
+        "--work", type=Path, default=Path(".vmt") / "train", help="checkpoints and latents (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=WEIGHTS, help="where the finished weights go (default: the repository's)"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--vae-steps", type=int, default=16000)
     parser.add_argument("--vae-batch", type=int, default=2, help="clips a step")
-    parser.add_argument("--clips", type=int, default=65536, help="training clips for the DiT, in steps of 2048")
-    parser.add_argument("--steps", type=int, default=24000)
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--images", type=int, default=8192, help="training images for the DiT")
+    parser.add_argument("--clips", type=int, default=2048, help="training clips of 33 frames for the DiT")
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=4, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
@@ -50,14 +55,17 @@ def main(argv: list[str]) -> int:
         if not done.exists():
             vae = train_vae(options.work, options.vae_steps, options.vae_batch, options.device, until=until)
             save_half(vae, vae_path, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
-            report = {kind: round_trip_psnr(vae, kind == "textured", device=options.device) for kind in ("flat", "textured")}
+            report = {
+                kind: round_trip_psnr(vae, kind == "textured", device=options.device) for kind in ("flat", "textured")
+            }
             done.write_text(json.dumps(report))
             print("vae round trip, dB:", report, flush=True)
         vae = WanVAE().to(options.device)
         vae.load_state_dict({name: t.float() for name, t in load_file(vae_path).items()})
-        latents, words = make_latents(options.work, vae, options.clips, options.device, until=until)
+        images = make_latents(options.work, vae, options.images, 1, options.device, until=until, batch=32)
+        clips = make_latents(options.work, vae, options.clips, 33, options.device, until=until)
         dit = train_dit(
-            options.work, latents, words, WanShape(blocks=options.blocks), options.steps, options.batch, options.lr,
+            options.work, images, clips, WanShape(blocks=options.blocks), options.steps, options.batch, options.lr,
             options.device, until=until,
         )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})

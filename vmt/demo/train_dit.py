@@ -1,8 +1,8 @@
 """Training the demo's DiT: flow matching (arXiv 2210.02747) on latents of procedural clips.
 
 The latents are made once by the demo's own VAE and kept; captions name things and scene, one in ten is dropped for
-classifier-free guidance. One batch in seven is cut to 17 frames, so that shorter clips work too: the VAE is causal, so the
-first five latent frames of a clip are the latent of its first 17 frames.
+classifier-free guidance. Shorter clips cost nothing to make: the VAE is causal, so the first five latent frames of a
+clip are the latent of its first 17 frames.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..synthetic.render import draw
+from .train_vae import channels_last
 from .training import Run, SceneStream, rate, stream
 from .vocabulary import embed, tokenize
 from .wan_dit import WanDiT, WanShape
 from .wan_vae import LATENT_MEAN, LATENT_STD, WanVAE
 
-SHARD = 2048
+SHARD = {1: 1024, 33: 256}  # clips in one file, by their frames
 TRAINING_SHIFT = 3.0
 NULL_SHARE = 0.1
+DEMO_SHAPE = WanShape()
 
 
 def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,30 +32,51 @@ def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def make_latents(folder: Path, vae: WanVAE, clips: int, device: str, say=print, until=float("inf"), batch: int = 32):
-    """Latents (clips,16,9,16,16) float16 in the DiT's scale and word numbers (clips,16), kept in shards under `folder`."""
+def make_latents(
+    folder: Path, vae: WanVAE, count: int, num_frames: int, device: str, say=print, until=float("inf"), batch: int = 8
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Latents of random training clips, made once and kept in shards under `folder`.
+
+    Args:
+        num_frames: 33, or 1 for single images, which cost a thirtieth.
+    Returns:
+        latents (count,16,F,16,16) float16 in the DiT's scale, and word numbers (count,16).
+    """
     mean, std = latent_scale(device)
-    encode = torch.compile(vae.encode) if device == "cuda" else vae.encode
+    vae = channels_last(vae)
     latents, words, started = [], [], time.time()
-    for shard in range(clips // SHARD):
-        path = folder / "latents" / f"{shard:04d}.safetensors"
+    shard_size = SHARD[num_frames]
+    for shard in range(max(1, count // shard_size)):
+        path = folder / f"latents-{num_frames}" / f"{shard:04d}.safetensors"
         if not path.exists():
             parts, numbers = [], []
-            for scene, captions in stream(SceneStream(f"latents {shard}", SHARD // batch, batch)):
-                frames = draw({k: v.to(device, non_blocking=True) for k, v in scene.items()}, 128, 128)[0]
-                with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-                    latent = encode((frames * 2 - 1).movedim(-1, 1))
+            for scene, captions in stream(SceneStream(f"latents {num_frames} {shard}", shard_size // batch, batch)):
+                frames = draw(_first_frames(scene, num_frames, device), 128, 128)[0]
+                frames = (frames * 2 - 1).movedim(-1, 1).contiguous(memory_format=torch.channels_last_3d)
+                with torch.autocast(device, torch.bfloat16):
+                    latent = vae.encode(frames)
                 parts.append(((latent.float() - mean) / std).half().cpu())
                 numbers += [tokenize(caption)[0] for caption in captions]
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, path)
-            say(f"latents {shard + 1}/{clips // SHARD} shards  {time.time() - started:.0f} s")
+            partial = path.with_suffix(".partial")
+            save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, partial)
+            partial.replace(path)
+            say(f"latents of {num_frames} frames: {(shard + 1) * shard_size}/{count}  {time.time() - started:.0f} s")
         tensors = load_file(path)
         latents.append(tensors["latents"])
         words.append(tensors["words"])
         if time.time() > until:
             raise TimeoutError("time is up; run the command again to go on")
     return torch.cat(latents).to(device), torch.cat(words).to(device)
+
+
+def _first_frames(scene: dict[str, torch.Tensor], num_frames: int, device: str) -> dict[str, torch.Tensor]:
+    """The scene tensors of the first frames only, on the device."""
+    scene = {name: value.to(device, non_blocking=True) for name, value in scene.items()}
+    for name, axis in (("camera", 1), ("centre", 2), ("angle", 2), ("bones", 1)):
+        if name in scene:
+            scene[name] = scene[name].narrow(axis, 0, num_frames)
+    return scene
 
 
 def draw_sigma(batch: int, device) -> torch.Tensor:
@@ -70,34 +93,54 @@ def dit_loss(dit, clean: torch.Tensor, context: torch.Tensor, sigma: torch.Tenso
     return (velocity.float() - (noise - clean)).pow(2).mean()
 
 
+def frames_of_step(step: int, steps: int) -> int:
+    """Latent frames of a step's batch: images first, then short clips, then whole ones, with the shorter mixed in.
+
+    What a thing looks like is learned on images at a fraction of the cost; how it moves needs clips.
+    """
+    progress = step / steps
+    if progress < 0.3:
+        return 1
+    if progress < 0.5:
+        return 1 if step % 4 == 0 else 3
+    return {0: 1, 1: 3, 2: 5}.get(step % 12, 9)
+
+
 def train_dit(
-    folder: Path, latents: torch.Tensor, words: torch.Tensor, shape: WanShape = WanShape(), steps: int = 20000, batch: int = 128,
-    lr: float = 1e-3, device: str = "cpu", say=print, until: float = float("inf"),
+    folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor], shape: WanShape
+        = WanShape(),
+    steps: int = 20000, batch: int = 4, lr: float = 1e-3, device: str = "cpu", say=print, until: float = float("inf"),
 ) -> WanDiT:  # fmt: skip
-    """Train, or go on from `folder`'s checkpoint; returns the averaged model."""
+    """Train, or go on from `folder`'s checkpoint; returns the averaged model.
+
+    Args:
+        images, clips: latents and word numbers from `make_latents`, of 1 and of 33 frames.
+        batch: clips of 9 latent frames a step; a step of shorter ones holds as many tokens.
+    """
     torch.manual_seed(1)  # the training command owns its process
     dit = WanDiT(shape).to(device)
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
-    run = Run(dit, matrices, lr, folder / "dit.checkpoint.safetensors", ema=0.9995)
+    run = Run(dit, matrices, lr, folder / "dit.checkpoint.safetensors", ema=0.998)
     torch.manual_seed(1000 + run.step)
-    loss_of = torch.compile(dit_loss) if device == "cuda" else dit_loss
-    started, base, mean_loss = time.time(), run.seconds, torch.zeros((), device=device)
+    loss_of = torch.compile(dit_loss, dynamic=False)
+    started, base, losses = time.time(), run.seconds, {}
     while run.step < steps:
-        index = torch.randint(len(latents), (batch,), device=device)
-        clean, numbers = latents[index].float(), words[index]
-        if run.step % 7 == 3:
-            clean = clean[:, :, :5].contiguous()
-        numbers = numbers * (torch.rand(batch, 1, device=device) >= NULL_SHARE)
-        context, sigma, noise = embed(numbers), draw_sigma(batch, device), torch.randn_like(clean)
+        length = frames_of_step(run.step, steps)
+        latents, words = images if length == 1 else clips
+        index = torch.randint(len(latents), (batch * 9 // length,), device=latents.device)
+        clean, numbers = latents[index][:, :, :length].float(), words[index]
+        numbers = numbers * (torch.rand(len(index), 1, device=device) >= NULL_SHARE)
+        context, sigma, noise = embed(numbers), draw_sigma(len(index), device), torch.randn_like(clean)
         with torch.autocast(device, torch.bfloat16):
             loss = loss_of(dit, clean, context, sigma, noise)
         loss.backward()
         run.update(rate(run.step, steps))
-        mean_loss = torch.lerp(mean_loss, loss.detach(), 0.01 if run.step > 1 else 1.0)
-        if run.step % 500 == 0:
-            run.seconds = base + time.time() - started
-            say(f"dit {run.step}/{steps}  loss {mean_loss.item():.4f}  {run.seconds:.0f} s")
-        if run.step % 5000 == 0 or time.time() > until:
+        losses[length] = torch.lerp(losses.get(length, loss.detach()), loss.detach(), 0.02)
+        run.seconds = base + time.time() - started
+        if run.step % 50 == 0:
+            parts = "  ".join(f"{frames} frames {value.item():.4f}" for frames, value in sorted(losses.items()))
+            say(f"dit {run.step}/{steps}  loss of {parts}  {run.seconds:.0f} s")
+        if run.step % 200 == 0 or time.time() > until:
             run.save()
         if time.time() > until:
             raise TimeoutError("time is up; run the command again to go on")

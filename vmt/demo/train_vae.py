@@ -1,7 +1,7 @@
 """Training the demo's VAE on procedural clips.
 
-Images first, then clips mixed with images; loss 0.1 log(MSE + 1e-5) per clip, a small KL term, and a little noise on the
-latent, since a diffusion model's latents are never exact.
+Images first, then clips mixed with images; loss 0.1 log(MSE + 1e-5) per clip, a small KL term, and a little noise on
+the latent, since a diffusion model's latents are never exact.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def vae_loss(vae: WanVAE, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 
 def train_vae(
-    folder: Path, steps: int = 16000, batch: int = 2, device: str = "cpu", say=print, until: float = float("inf"), lr: float = 2e-3
+    folder: Path, steps: int = 16000, batch: int = 2, device: str = "cpu", say=print, until: float = float("inf"), lr:
+        float = 2e-3
 ) -> WanVAE:  # fmt: skip
     """Train, or go on from `folder`'s checkpoint; returns the averaged model with its latent scale folded in.
 
@@ -58,7 +59,7 @@ def train_vae(
         run.seconds = base + time.time() - started
         if run.step % 100 == 0:
             say(f"vae {run.step}/{steps}  PSNR {10 * torch.log10(4 / total).item():.2f} dB  {run.seconds:.0f} s")
-        if run.step % 250 == 0 or time.time() > until:
+        if run.step % 100 == 0 or time.time() > until:
             run.save()
         if time.time() > until:
             raise TimeoutError("time is up; run the command again to go on")
@@ -82,7 +83,8 @@ def channels_last(module: torch.nn.Module) -> torch.nn.Module:
 
 @torch.no_grad()
 def _crops(step: int, count: int, length: int, pick: Random, device: str) -> torch.Tensor:
-    """Random runs of frames from random scenes, cut to 64x64 around a thing where there is one: (count,3,length,64,64)."""
+    """Random runs of frames from random scenes, cut to 64x64 around a thing where there is one:
+    (count,3,length,64,64)."""
     rng = Random(f"vae {step}")
     scenes = []
     for _ in range(count):
@@ -97,7 +99,9 @@ def _crops(step: int, count: int, length: int, pick: Random, device: str) -> tor
             thing.centre, thing.angle = thing.centre[keep], thing.angle[keep]
         centre = torch.tensor([pick.uniform(32, 96), pick.uniform(32, 96)])
         if things and pick.random() < 0.85:
-            centre = pick.choice(things)[start + length // 2] + torch.tensor([pick.uniform(-20, 20), pick.uniform(-20, 20)])
+            centre = pick.choice(things)[start + length // 2] + torch.tensor(
+                [pick.uniform(-20, 20), pick.uniform(-20, 20)]
+            )
         scene.camera = scene.camera[keep].clone()
         scene.camera[..., 2] -= (centre.clamp(CROP // 2, 128 - CROP // 2) - CROP // 2).round()
         scenes.append(scene)

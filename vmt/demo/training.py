@@ -37,7 +37,9 @@ def stream(data: SceneStream, start: int = 0):
     """Iterate over the batches from `start` on, made by background processes where there are cores for it."""
     workers = max(0, min(12, (os.cpu_count() or 1) - 3))
     rest = torch.utils.data.Subset(data, range(start, len(data)))
-    return torch.utils.data.DataLoader(rest, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+    return torch.utils.data.DataLoader(
+        rest, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None
+    )
 
 
 def rate(step: int, steps: int, warm_up: int = 100, decay_from: float = 0.5) -> float:
@@ -83,6 +85,8 @@ class Run:
                 parameter.copy_(file.get_tensor(f"parameter.{name}"))
                 self.average[name].copy_(file.get_tensor(f"average.{name}"))
             start = len("optimiser.")
-            self.optimiser.load({key[start:]: file.get_tensor(key) for key in file.keys() if key.startswith("optimiser.")})
+            self.optimiser.load(
+                {key[start:]: file.get_tensor(key) for key in file.keys() if key.startswith("optimiser.")}
+            )
             metadata = file.metadata()
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])

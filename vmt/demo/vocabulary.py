@@ -1,8 +1,8 @@
 """The demo model's closed vocabulary: words in, fixed vectors out, nothing learned.
 
-A word's vector is a random sign pattern read from SHAKE-256 of the word, so it is the same on every machine and in every
-version of every library. Wan's cross-attention knows no word order; a token therefore also carries half of the word before
-it (which binds a colour to its shape) and a trace of its place in the sentence.
+A word's vector is a random sign pattern read from SHAKE-256 of the word, so it is the same on every machine and in
+every version of every library. Wan's cross-attention knows no word order; a token therefore also carries half of the
+word before it (which binds a colour to its shape) and a trace of its place in the sentence.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def encode(text: str) -> tuple[torch.Tensor, list[str]]:
     """The conditioning of a prompt.
 
     Returns:
-        (16, 4096) float32 and the list of unknown words. An empty prompt is all end tokens: the null prompt that the model
-        was trained with for classifier-free guidance.
+        (16, 4096) float32 and the list of unknown words. An empty prompt is all end tokens: the null prompt that the
+        model was trained with for classifier-free guidance.
     """
     numbers, unknown = tokenize(text)
     return embed(torch.tensor(numbers)), unknown

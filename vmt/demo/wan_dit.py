@@ -1,7 +1,7 @@
 """The Wan 2.1 text-to-video DiT in plain PyTorch, for training the demo model outside ComfyUI.
 
-Parameter names and arithmetic are those of Wan 2.1 (arXiv 2503.20314, section 4), so that a state dict of this class loads
-in ComfyUI's stock UNETLoader, and a test holds both to the same output. It is not used when the demo model runs.
+Parameter names and arithmetic are those of Wan 2.1 (arXiv 2503.20314, section 4), so that a state dict of this class
+loads in ComfyUI's stock UNETLoader, and a test holds both to the same output. It is not used when the demo model runs.
 Legend: B clips, L tokens, C width, N heads, D channels per head (128 in every Wan model).
 """
 
@@ -22,7 +22,7 @@ class WanShape:
 
     width: int = 384
     ffn: int = 1152
-    blocks: int = 8
+    blocks: int = 6
     channels: int = 16
     text_width: int = 4096
     time_width: int = 256
@@ -100,11 +100,13 @@ class Head(nn.Module):
 
 
 class WanDiT(nn.Module):
-    def __init__(self, shape: WanShape = WanShape()):
+    def __init__(self, shape: WanShape):
         super().__init__()
         self.shape, width = shape, shape.width
         self.patch_embedding = nn.Conv3d(shape.channels, width, shape.patch, shape.patch)
-        self.text_embedding = nn.Sequential(nn.Linear(shape.text_width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width))
+        self.text_embedding = nn.Sequential(
+            nn.Linear(shape.text_width, width), nn.GELU(approximate="tanh"), nn.Linear(width, width)
+        )
         self.time_embedding = nn.Sequential(nn.Linear(shape.time_width, width), nn.SiLU(), nn.Linear(width, width))
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.blocks))
@@ -153,6 +155,12 @@ class WanDiT(nn.Module):
             tokens = block(tokens, modulation, context, angles)
         pt, ph, pw = self.shape.patch
         return rearrange(
-            self.head(tokens, time), "b (f h w) (pt ph pw c) -> b c (f pt) (h ph) (w pw)",
-            f=frames, h=height, w=width, pt=pt, ph=ph, pw=pw,
+            self.head(tokens, time),
+            "b (f h w) (pt ph pw c) -> b c (f pt) (h ph) (w pw)",
+            f=frames,
+            h=height,
+            w=width,
+            pt=pt,
+            ph=ph,
+            pw=pw,
         )

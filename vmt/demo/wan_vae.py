@@ -1,11 +1,14 @@
 """The Wan 2.1 causal video VAE in plain PyTorch, a whole clip at a time, for training the demo's VAE.
 
 Parameter names are those of Wan 2.1 (arXiv 2503.20314, section 4.1), so that the state dict loads in ComfyUI's stock
-VAELoader. The host runs it in chunks of 1, 4, 4, ... frames with caches; this form runs all frames at once and is held to
-the same result by a test. Two places need care: frame 0 goes around the time convolution of every temporal resampling.
+VAELoader. The host runs it in chunks of 1, 4, 4, ... frames with caches; this form runs all frames at once and is
+held to the same result by a test. Two places need care: frame 0 goes around the time convolution of every temporal
+resampling.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +19,14 @@ MULTIPLIERS = (1, 2, 4, 4)
 HALVES_TIME = (False, True, True)
 
 # Per-channel statistics that ComfyUI's Wan 2.1 latent format expects of a VAE's latents.
-LATENT_MEAN = (-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508, 0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921)  # fmt: skip
-LATENT_STD = (2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160)  # fmt: skip
+LATENT_MEAN = (
+    -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
+    0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
+)  # fmt: skip
+LATENT_STD = (
+    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
+    3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+)  # fmt: skip
 
 
 class CausalConv3d(nn.Conv3d):
@@ -118,7 +127,7 @@ class Encoder(nn.Module):
         widths = [dim * m for m in (1, *MULTIPLIERS)]
         self.conv1 = CausalConv3d(3, widths[0], 3, padding=1)
         layers = []
-        for level, (narrow, wide) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for level, (narrow, wide) in enumerate(pairwise(widths)):
             layers += [ResidualBlock(narrow, wide), ResidualBlock(wide, wide)]
             if level < len(HALVES_TIME):
                 layers.append(Downsample(wide, HALVES_TIME[level]))
@@ -138,7 +147,7 @@ class Decoder(nn.Module):
         wide = widths[0]
         self.middle = nn.Sequential(ResidualBlock(wide, wide), SpatialAttention(wide), ResidualBlock(wide, wide))
         layers = []
-        for level, (wide, narrow) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for level, (wide, narrow) in enumerate(pairwise(widths)):
             wide = wide // 2 if level else wide
             layers += [ResidualBlock(wide, narrow), ResidualBlock(narrow, narrow), ResidualBlock(narrow, narrow)]
             if level < len(HALVES_TIME):
@@ -158,6 +167,19 @@ class WanVAE(nn.Module):
         self.encoder, self.decoder = Encoder(dim), Decoder(dim)
         self.conv1 = CausalConv3d(2 * LATENT_CHANNELS, 2 * LATENT_CHANNELS, 1)
         self.conv2 = CausalConv3d(LATENT_CHANNELS, LATENT_CHANNELS, 1)
+        self.start_framewise()
+
+    @torch.no_grad()
+    def start_framewise(self) -> None:
+        """Let every frame see only itself at first, so that what was learned on images holds for clips from the
+        start."""
+        for name, part in self.named_modules():
+            if isinstance(part, CausalConv3d) and part.kernel_size[0] == 3:
+                part.weight[:, :, :2] = 0
+                if name.endswith("time_conv"):
+                    same = torch.eye(part.in_channels)
+                    part.weight[:, :, 2, 0, 0] = same.repeat(part.out_channels // part.in_channels, 1)
+                    part.bias.zero_()
 
     def moments(self, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior mean and log-variance of the latent."""
@@ -173,7 +195,8 @@ class WanVAE(nn.Module):
 
 @torch.no_grad()
 def fold_latent_statistics(vae: WanVAE, mean: torch.Tensor, std: torch.Tensor) -> None:
-    """Rescale the latent, exactly, from per-channel `mean` and `std` (16,) to those that ComfyUI's Wan format expects."""
+    """Rescale the latent, exactly, from per-channel `mean` and `std` (16,) to those that ComfyUI's Wan format
+    expects."""
     scale = torch.tensor(LATENT_STD).to(std) / std
     shift = torch.tensor(LATENT_MEAN).to(mean) - mean * scale
     channels = slice(0, LATENT_CHANNELS)

@@ -45,11 +45,16 @@ def make_figure(motion: str, colour: str, rng: Random, num_frames: int, height: 
     phase = 2 * math.pi * (rng.uniform(1.2, 2.2) * t + rng.random())
     swing = rng.uniform(0.45, 0.75)
     hang = 0.18
-    arms, legs = [(-hang * one, -hang * one), (hang * one, hang * one)], [(-0.12 * one, -0.06 * one), (0.12 * one, 0.06 * one)]
+    arms, legs = (
+        [(-hang * one, -hang * one), (hang * one, hang * one)],
+        [(-0.12 * one, -0.06 * one), (0.12 * one, 0.06 * one)],
+    )
     hip, turn = torch.zeros(num_frames, 2), one
     size = rng.uniform(0.58, 0.72) * height
     if motion == "walk":
-        legs = [(swing * s * phase.sin(), swing * s * phase.sin() - 0.35 * (s * phase.cos()).clamp_min(0)) for s in (-1, 1)]
+        legs = [
+            (swing * s * phase.sin(), swing * s * phase.sin() - 0.35 * (s * phase.cos()).clamp_min(0)) for s in (-1, 1)
+        ]
         arms = [(-0.8 * swing * s * phase.sin(), -0.8 * swing * s * phase.sin() + 0.25) for s in (-1, 1)]
         stride = rng.choice((-1, 1)) * rng.uniform(0.4, 0.8) * width / size
         hip = torch.stack([-0.02 * (2 * phase).cos(), stride * (t - 0.5)], -1)

@@ -1,7 +1,7 @@
 """Grounds that never repeat, so that a camera's motion over them is unambiguous.
 
-Tones are noise on a grid of cells, drawn from an integer hash of the cell's place: the world is endless, and the same on
-every device.
+Tones are noise on a grid of cells, drawn from an integer hash of the cell's place: the world is endless, and the same
+on every device.
 """
 
 from __future__ import annotations

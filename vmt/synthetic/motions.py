@@ -1,7 +1,7 @@
 """Paths of a single thing inside the frame, and of the camera. Each function is one motion.
 
-A path is (T, 2) float32 pixel (row, col). `room` is the rectangle ((row_low, row_high), (col_low, col_high)) it must stay in;
-a path that leaves it is drawn again by `object_path`. `rng` is a `random.Random`.
+A path is (T, 2) float32 pixel (row, col). `room` is the rectangle ((row_low, row_high), (col_low, col_high)) it must
+stay in; a path that leaves it is drawn again by `object_path`. `rng` is a `random.Random`.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from .shapes import NUM_ANGLES, outline_tables
 class Clip:
     """A drawn scene with everything that is known about it.
 
-    frames (T,H,W,3) float32 0..1; tracks_px (K,T,2) pixel (row, col) of each thing's centre (for a figure, the mean of its
-    bones); visible (K,T) bool, whether that centre is inside the frame; masks (K,T,H,W) float32, coverage of each thing as
-    seen, with what is in front taken away; camera (T,2,3), world to pixel.
+    frames (T,H,W,3) float32 0..1; tracks_px (K,T,2) pixel (row, col) of each thing's centre (for a figure, the mean
+    of its bones); visible (K,T) bool, whether that centre is inside the frame; masks (K,T,H,W) float32, coverage of
+    each thing as seen, with what is in front taken away; camera (T,2,3), world to pixel.
     """
 
     scene: Scene
@@ -149,5 +149,3 @@ def render(scene: Scene, height: int = 128, width: int = 128) -> Clip:
     visible = ((tracks_px >= -0.5) & (tracks_px < limits)).all(-1)
     masks_px = torch.stack(masks) if masks else torch.zeros(0, scene.num_frames, height, width)
     return Clip(scene, frames[0], tracks_px, visible, masks_px, scene.camera, scene.caption)
-
-

@@ -18,7 +18,8 @@ _MOVING = tuple(name for name in OBJECT_MOTIONS if name != "still")
 
 
 def is_held_out(colour: str, shape: str, ground: str = "", motion: str = "") -> bool:
-    """Whether the combination is kept from training: a seventh of colour x shape x ground, and of colour x shape x motion.
+    """Whether the combination is kept from training: a seventh of colour x shape x ground, and of colour x shape x
+    motion.
 
     Every colour, shape, ground and motion by itself, and every pair of a colour with a shape, does occur in training.
     """
@@ -33,7 +34,12 @@ def scene_is_held_out(scene: Scene) -> bool:
 
 
 def sample_scene(
-    rng: Random, kind: str | None = None, num_frames: int = 33, height: int = 128, width: int = 128, held_out: bool = False
+    rng: Random,
+    kind: str | None = None,
+    num_frames: int = 33,
+    height: int = 128,
+    width: int = 128,
+    held_out: bool = False,
 ) -> Scene:
     """One random scene.
 
@@ -52,7 +58,9 @@ def sample_scene(
 
 def sample_ground(rng: Random, textured: bool | None = None) -> Ground:
     texture = rng.choice(TEXTURES if textured is None else TEXTURES[1:] if textured else TEXTURES[:1])
-    return Ground(rng.choice(list(GROUNDS)), texture, rng.randrange(1 << 20), rng.uniform(20, 32), rng.uniform(-0.6, 0.6))
+    return Ground(
+        rng.choice(list(GROUNDS)), texture, rng.randrange(1 << 20), rng.uniform(20, 32), rng.uniform(-0.6, 0.6)
+    )
 
 
 def _object(rng, num_frames, height, width, motion, size, camera=None, shape=None) -> SceneObject:
@@ -78,7 +86,9 @@ def _identity(num_frames: int) -> torch.Tensor:
     return torch.eye(2, 3).expand(num_frames, 2, 3).clone()
 
 
-def sample_camera(rng: Random, num_frames: int, height: int, width: int, motion: str | None = None) -> tuple[str, torch.Tensor]:
+def sample_camera(
+    rng: Random, num_frames: int, height: int, width: int, motion: str | None = None
+) -> tuple[str, torch.Tensor]:
     """A camera motion about the frame's centre: its name and the world-to-pixel affine (T,2,3)."""
     motion = motion or rng.choice([name for name in CAMERA_MOTIONS if name != "static"])
     moving = CAMERA_MOTIONS[motion](rng, num_frames, float(min(height, width)))
@@ -124,7 +134,14 @@ def _several(rng, num_frames, height, width) -> Scene:
     scale = 0.85 if count == 2 else 0.75
     while True:
         things = [
-            _object(rng, num_frames, height, width, "still" if rng.random() < 0.2 else rng.choice(_MOVING), scale * _size(rng, height, width))
+            _object(
+                rng,
+                num_frames,
+                height,
+                width,
+                "still" if rng.random() < 0.2 else rng.choice(_MOVING),
+                scale * _size(rng, height, width),
+            )
             for _ in range(count)
         ]
         kinds = {(thing.colour, thing.shape) for thing in things}

@@ -43,7 +43,8 @@ class Ground:
 
 @dataclass
 class Scene:
-    """A clip's content. `camera` maps world (row, col) to pixels: pixel = camera[t, :, :2] @ world + camera[t, :, 2]."""
+    """A clip's content. `camera` maps world (row, col) to pixels: pixel = camera[t, :, :2] @ world + camera[t, :,
+    2]."""
 
     ground: Ground
     camera: torch.Tensor  # (T, 2, 3)

@@ -1,7 +1,7 @@
 """Shapes as polar outlines: how far the edge lies from the centre in each direction.
 
-All shapes here are star-shaped about their centre, so one table of radii describes each of them, and a whole batch of mixed
-shapes is drawn with one look-up.
+All shapes here are star-shaped about their centre, so one table of radii describes each of them, and a whole batch of
+mixed shapes is drawn with one look-up.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def outline_tables() -> tuple[torch.Tensor, torch.Tensor]:
     """Edge radius and edge slope per shape and direction.
 
     Returns:
-        radius (num_shapes, 2048) in units of the object's size; slope (num_shapes, 2048), the cosine between the ray and the
-        edge's normal, which turns a distance along the ray into a distance from the edge. Direction i is the angle
-        atan2(row, col) = -pi + 2 pi i / 2048.
+        radius (num_shapes, 2048) in units of the object's size; slope (num_shapes, 2048), the cosine between the ray
+        and the edge's normal, which turns a distance along the ray into a distance from the edge. Direction i is the
+        angle atan2(row, col) = -pi + 2 pi i / 2048.
     """
     radii, slopes = [], []
     theta = torch.linspace(-math.pi, math.pi, NUM_ANGLES + 1, dtype=torch.float64)[:-1]

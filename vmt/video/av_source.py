@@ -31,7 +31,6 @@ class AvSource:
 
     def __init__(self, file: str | io.BytesIO, name: str):
         self._file, self._name, self.notes = file, name, []
-        self._damaged = 0
         with self._opened() as (container, stream):
             self._check_stream(stream)
             self._time_base = stream.time_base
@@ -133,10 +132,7 @@ class AvSource:
         while True:
             try:
                 packet = next(packets)
-            except (StopIteration, av.EOFError):
-                return
-            except av.FFmpegError:
-                self._damaged += 1
+            except (StopIteration, av.FFmpegError):
                 return
             yield packet
 
@@ -146,7 +142,6 @@ class AvSource:
         except av.EOFError:
             return []
         except av.FFmpegError:
-            self._damaged += 1
             note = "damaged frames were skipped"
             if note not in self.notes:
                 self.notes.append(note)

@@ -16,7 +16,7 @@ LATENT = (1, 16, 3, 8, 8)  # token grid 3x4x4
 FILE = "tiny_wan_random.safetensors"
 
 
-def write_tiny_wan(file, seed=0, **sizes):
+def write_tiny_wan(file, seed=0, dtype=torch.float32, **sizes):
     """Random weights of a scale at which every part of the model matters. Needs the host's modules on the path."""
     import comfy.ops
     from comfy.ldm.wan.model import VaceWanModel, WanModel
@@ -37,7 +37,7 @@ def write_tiny_wan(file, seed=0, **sizes):
         else:
             weights[name] = random / like[0].numel() ** 0.5
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, file)
+    save_file({name: weight.to(dtype) for name, weight in weights.items()}, file)
 
 
 @pytest.fixture(scope="session")
@@ -179,13 +179,19 @@ def flow(sample, graph):
 
 @pytest.fixture
 def other_wan(host):
-    """other_wan(kind) -> file name of a tiny VACE or image-to-video model."""
+    """other_wan(kind) -> file name of another tiny model."""
     sizes = {
         "vace": {"vace_layers": 2, "vace_in_dim": 96, "model_type": "vace"},
         "i2v": {"model_type": "i2v", "in_dim": 36},
+        "shallow": {"num_layers": 3},
+        "ref_conv": {"in_dim_ref_conv": 16},
     }
 
     def write(kind):
+        if kind == "bf16":
+            file = host.base / "models" / "diffusion_models" / "tiny_bf16.safetensors"
+            write_tiny_wan(file, dtype=torch.bfloat16)
+            return file.name
         file = host.base / "models" / "diffusion_models" / f"tiny_{kind}.safetensors"
         if not file.exists():
             write_tiny_wan(file, **sizes[kind])
@@ -229,3 +235,9 @@ def samplers(graph):
         "KSampler": graph.ksampler, "KSamplerAdvanced": advanced, "SamplerCustomAdvanced": custom,
         "VMT_MotionGuidanceSampler": with_guidance_inside,
     }  # fmt: skip
+
+
+@pytest.fixture
+def write_tiny(host):
+    """write_tiny(file): the tiny model into a file."""
+    return write_tiny_wan

@@ -5,7 +5,7 @@ import torch
 
 
 @pytest.fixture
-def capture(host, pack):
+def capture(pack):
     return pack("nodes.host.capture")
 
 
@@ -63,7 +63,7 @@ def test_equal_to_a_full_pass_bit_for_bit(model, inside, capture, tap):
             assert not torch.allclose(post[side][block], pre[side][block], atol=0.1), "rotation does nothing here"
 
 
-def test_gradients_do_not_change_the_values(model, inside, capture, tap, host, pack):
+def test_gradients_do_not_change_the_values(model, inside, capture, tap, pack):
     grad_scope = pack("nodes.host.gradients").grad_scope
 
     def look(sampled, x, sigmas, extra_args):
@@ -85,7 +85,7 @@ def test_gradients_do_not_change_the_values(model, inside, capture, tap, host, p
 
 
 @pytest.mark.parametrize("checkpoint, backward", [(False, 0), (True, 2)])
-def test_only_blocks_up_to_the_tap_run(model, inside, capture, tap, host, checkpoint, backward, pack):
+def test_only_blocks_up_to_the_tap_run(model, inside, capture, tap, checkpoint, backward, pack):
     """Blocks 0, 1, 2 once forward; with checkpoints 0 and 1 once more backward; block 3 never."""
     grad_scope = pack("nodes.host.gradients").grad_scope
     ran, attended = [], []
@@ -120,7 +120,7 @@ def test_only_blocks_up_to_the_tap_run(model, inside, capture, tap, host, checkp
     assert len(attended) == 2 * (2 + backward), "self- and cross-attention of blocks 0 and 1, none of block 2"
 
 
-def test_nothing_behind_the_tap_is_recorded(model, inside, capture, tap, host, pack):
+def test_nothing_behind_the_tap_is_recorded(model, inside, capture, tap, pack):
     """What autograd keeps after the capture ends with q and k of the last tap: no feed-forward of it, no head."""
     grad_scope = pack("nodes.host.gradients").grad_scope
     ungraded = []
@@ -187,3 +187,20 @@ def test_the_hosts_own_skipping_is_left_out(model, inside, capture, tap):
 
     inside(other, look)
     assert seen == ["another node"]
+
+
+def test_tokens_of_a_reference_picture_are_left_out(other_wan, sample, graph, inside, capture, tap, given):
+    """Fun models put a picture's tokens before those of the video."""
+    model = sample(graph.loader(other_wan("ref_conv")), want=("model", 0))
+    picture = torch.ones(1, 16, 1, 8, 8)
+    positive = [[given["positive"][0][0], {"reference_latents": [picture]}]]
+
+    def look(sampled, x, sigmas, extra_args):
+        args = (sampled.inner_model.inner_model, sampled.inner_model.conds["positive"], x, sigmas[:1])
+        full, _ = record_full_pass(*args, extra_args["model_options"])
+        return full, capture.capture_queries_keys(*args, extra_args["model_options"], tap())
+
+    full, captured = inside(model, look, positive=positive)
+    assert full[2][0].shape[1] == 16 + 48
+    for side in (0, 1):
+        assert torch.equal(captured[side][2].flatten(2), full[2][side][:, 16:])

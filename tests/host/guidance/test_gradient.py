@@ -7,7 +7,7 @@ TOLERANCE = 2e-4  # 1e-3 is what is promised; measured on the CPU in fp32: 1e-5
 
 
 @pytest.fixture
-def guidance(host, flow, pack):
+def guidance(flow, pack):
     """guidance(checkpoint, flow, model): the engine, as Motion Guidance attaches it."""
     sampling = pack("nodes.host.guided_sampling")
     config = pack("vmt.guidance.config").GuidanceConfig()
@@ -20,7 +20,7 @@ def guidance(host, flow, pack):
 
 
 @pytest.fixture
-def grad_scope(host, pack):
+def grad_scope(pack):
     return pack("nodes.host.gradients").grad_scope
 
 
@@ -82,7 +82,7 @@ def test_checkpointing_changes_nothing(model, gradient):
     assert relative(gradient(model, "block"), gradient(model, "none")) < 1e-6
 
 
-def test_a_block_taken_late_would_be_noticed(model, gradient, host, monkeypatch, pack):
+def test_a_block_taken_late_would_be_noticed(model, gradient, monkeypatch, pack):
     """Trap: the host's closure over its loop variable runs the last block when it is called again."""
     expected = gradient(model, "none")
     checkpoint = pack("nodes.host.checkpoint")
@@ -95,7 +95,7 @@ def test_a_block_taken_late_would_be_noticed(model, gradient, host, monkeypatch,
     assert error > 0.01
 
 
-def test_frozen_function_keeps_its_values(host, pack):
+def test_frozen_function_keeps_its_values(pack):
     freeze = pack("nodes.host.checkpoint").freeze
     late, frozen = [], []
     for i in range(3):
@@ -156,3 +156,60 @@ def test_other_wan_models(other_wan, sample, graph, inside, grad_scope, guidance
     plain, checked, slope = inside(model, look)
     assert relative(checked, plain) < 1e-6
     assert slope == pytest.approx(plain.norm().item(), rel=5e-3)
+
+
+def test_a_weight_that_is_staged_is_copied(pack):
+    """A weight in a buffer that is used again before the backward pass (DynamicVRAM of current hosts)."""
+    frozen = pack("nodes.host.gradients").FrozenWeights
+    gradients = []
+    for copy_staged in (True, False):
+        buffer = torch.full((2, 2), 3.0)
+        x = torch.ones(1, 2, requires_grad=True)
+        with frozen(copy_staged):
+            y = torch.nn.functional.linear(x, buffer)
+        buffer.data.fill_(100.0)  # as the host writes into it: autograd does not see it
+        gradients.append(torch.autograd.grad(y.sum(), x)[0][0, 0].item())
+    assert gradients == [6.0, 200.0]
+
+
+def test_inference_tensors_can_be_saved_and_weights_are_not_copied(pack):
+    gradients = pack("nodes.host.gradients")
+    with torch.inference_mode():
+        weight, factor = torch.nn.Parameter(torch.full((2, 2), 3.0)), torch.full((2,), 5.0)
+        with gradients.grad_scope():
+            x = torch.ones(1, 2, requires_grad=True)
+            y = torch.nn.functional.linear(x, weight) * factor
+            assert torch.autograd.grad(y.sum(), x)[0].tolist() == [[30.0, 30.0]]
+            assert gradients.alias(weight).data_ptr() == weight.data_ptr()
+    assert weight.is_inference() and factor.is_inference()
+
+
+@pytest.mark.parametrize("rope", ["pre", "post"])
+def test_float16_models_keep_the_small_gradients_of_long_videos(
+    model, sample, graph, inside, grad_scope, guidance, pack, monkeypatch, rope
+):
+    """A long video divides the loss by a thousand times more tokens than this one; float16 then knows only zeros."""
+    sampling, scale = pack("nodes.host.guided_sampling"), pack("nodes.host.gradient_scale")
+    original = sampling.attention_flow_loss
+    monkeypatch.setattr(sampling, "attention_flow_loss", lambda *args: original(*args) * 1e-4)
+    flow = sample(graph.loader(), graph.amf(rope=rope), want=("amf", 0))
+    half = model.clone()
+    half.set_model_compute_dtype(torch.float16)
+
+    def measure(model):
+        def look(sampled, x, sigmas, extra_args):
+            with grad_scope():
+                loss_fn = guidance(model, flow=flow).loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+                leaf = x.clone().requires_grad_()
+                return torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0]
+
+        return inside(model, look)
+
+    def cosine(a, b):
+        return torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), 0).item()
+
+    full, scaled = measure(model), measure(half)
+    assert cosine(scaled, full) > 0.99 and scaled.norm() == pytest.approx(full.norm(), rel=0.1)
+    monkeypatch.setattr(scale, "LARGEST", 0.0)  # no scaling
+    assert cosine(measure(half), full) < 0.9
+    assert measure(model).equal(full), "in float32 a power of two changes nothing"

@@ -79,7 +79,7 @@ def test_checkpoint_mode_changes_nothing(guided, checkpoint):
     assert (guided(options={"checkpoint": checkpoint}) - guided()).abs().max() < 1e-5
 
 
-def test_auto_checkpoints_when_memory_is_short(sample, graph, host, monkeypatch, model, flow, pack):
+def test_auto_checkpoints_when_memory_is_short(sample, graph, monkeypatch, model, flow, pack):
     sampling = pack("nodes.host.guided_sampling")
     config = pack("vmt.guidance.config").GuidanceConfig()
     engine = sampling.MotionGuidance(flow, config, "auto", None, sampling.check_wan(model))
@@ -91,7 +91,7 @@ def test_auto_checkpoints_when_memory_is_short(sample, graph, host, monkeypatch,
     assert decided == [False, True]
 
 
-def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, host, pack):
+def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, pack):
     """Each sample has its own loss and its own step size, whatever is sampled beside it."""
     sampling = pack("nodes.host.guided_sampling")
     config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05)
@@ -147,7 +147,7 @@ def test_noise_mask_keeps_what_it_protects(sample, graph, given, guided):
     assert (moved[..., :4] - plain[..., :4]).abs().max() > 0.01
 
 
-def test_noise_mask_step_size(inside, model, flow, host, given, pack):
+def test_noise_mask_step_size(inside, model, flow, given, pack):
     """The update is zero under the mask and has the RMS of `strength` beside it."""
     sampling = pack("nodes.host.guided_sampling")
     config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05, inner_steps=1)
@@ -175,7 +175,7 @@ def test_two_guidances_in_a_row(sample, graph, caplog):
     assert not torch.equal(both, one)
 
 
-def test_memory_is_reserved_once(sample, graph, model, flow, host, monkeypatch):
+def test_memory_is_reserved_once(sample, graph, monkeypatch):
     import comfy.sampler_helpers
 
     asked = []

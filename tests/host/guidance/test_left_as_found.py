@@ -126,7 +126,7 @@ def test_a_sampler_object_is_never_changed(sample, graph, samplers, host):
     assert sampler.__dict__ == before
 
 
-def test_the_training_flag_keeps_a_value_that_was_there(host, pack):
+def test_the_training_flag_keeps_a_value_that_was_there(pack):
     import comfy.model_management
 
     flag = pack("nodes.host.versions").training_flag

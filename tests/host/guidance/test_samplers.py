@@ -42,7 +42,7 @@ def test_samplers_with_memory_run_and_say_so(both, caplog, name):
     assert "forgets earlier steps" in caplog.text and name.replace("_", "") in caplog.text.replace("_", "")
 
 
-def test_noise_of_a_piece_is_not_repeated(both, host, monkeypatch, pack):
+def test_noise_of_a_piece_is_not_repeated(both, monkeypatch, pack):
     """Without one noise source for the run, ancestral samplers differ: what the persistent one is for."""
     chunks = pack("nodes.host.sampler_chunks")
     monkeypatch.setattr(chunks, "_persistent_noise", lambda *args: {})
@@ -78,7 +78,7 @@ def test_progress_is_seen_once(executor, graph, given):
     assert b"Motion guidance: step 1 of 3, 1 of 2: loss" in texts[0] and texts[0][4:].startswith(b"sampled")
 
 
-def test_a_users_noise_sampler_is_kept(host, pack):
+def test_a_users_noise_sampler_is_kept(pack):
     chunks = pack("nodes.host.sampler_chunks")
     got = []
 

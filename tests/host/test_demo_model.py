@@ -1,0 +1,122 @@
+"""The demo model the repository ships, through the host's own loaders, and the training classes held to the host's."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vmt.demo.train import DIT_FILE, VAE_FILE, WEIGHTS
+from vmt.demo.vocabulary import encode
+from vmt.demo.wan_dit import WanDiT, WanShape
+from vmt.demo.wan_vae import HALVES_TIME, LATENT_CHANNELS, MULTIPLIERS, WanVAE, fold_latent_statistics
+
+
+def _shake(module: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """Random values for what starts as zero, so that a difference anywhere would show."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    return module.eval()
+
+
+def _host_vae(state: dict) -> torch.nn.Module:
+    from comfy.ldm.wan.vae import WanVAE as HostVAE
+
+    vae = HostVAE(
+        dim=16, z_dim=LATENT_CHANNELS, dim_mult=list(MULTIPLIERS), num_res_blocks=2, attn_scales=[],
+        temperal_downsample=list(HALVES_TIME),
+    )  # fmt: skip
+    vae.load_state_dict(state)
+    return vae.eval()
+
+
+def test_training_dit_equals_the_hosts(host):
+    import comfy.ops
+    from comfy.ldm.wan.model import WanModel
+
+    ours = _shake(WanDiT(WanShape(blocks=2)), 0)
+    theirs = WanModel(
+        dim=384, ffn_dim=1152, num_heads=3, num_layers=2, cross_attn_norm=True, operations=comfy.ops.disable_weight_init
+    )
+    theirs.load_state_dict(ours.state_dict())
+    generator = torch.Generator().manual_seed(1)
+    x, text = torch.randn(2, 16, 5, 8, 6, generator=generator), torch.randn(2, 7, 4096, generator=generator)
+    timestep = torch.tensor([930.0, 210.0])
+    with torch.no_grad():
+        expected, got = theirs(x, timestep, text), ours(x, timestep, text)
+    assert expected.std() > 0.1
+    torch.testing.assert_close(got, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_frames", [1, 5, 13])
+def test_whole_clip_vae_equals_the_hosts_chunks(host, num_frames):
+    ours = _shake(WanVAE(), 0)
+    theirs = _host_vae(ours.state_dict())
+    frames = torch.rand(1, 3, num_frames, 32, 48, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    with torch.no_grad():
+        latent = ours.encode(frames)
+        torch.testing.assert_close(latent, theirs.encode(frames), atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(ours.decode(latent), theirs.decode(latent), atol=2e-5, rtol=1e-4)
+
+
+def test_latent_scale_is_folded_in_without_a_change_of_the_picture():
+    vae = _shake(WanVAE(), 3)
+    frames = torch.rand(1, 3, 5, 32, 32, generator=torch.Generator().manual_seed(4)) * 2 - 1
+    with torch.no_grad():
+        before = vae.encode(frames)
+        picture = vae.decode(before)
+        fold_latent_statistics(vae, before.mean((0, 2, 3, 4)), before.std((0, 2, 3, 4)))
+        torch.testing.assert_close(vae.decode(vae.encode(frames)), picture, atol=1e-4, rtol=1e-3)
+
+
+def _loaders() -> dict:
+    return {
+        "model": {"class_type": "UNETLoader", "inputs": {"unet_name": DIT_FILE.name, "weight_dtype": "default"}},
+        "vae": {"class_type": "VAELoader", "inputs": {"vae_name": VAE_FILE.name}},
+        "clip": {"class_type": "VMT_DemoTextEncoder", "inputs": {}},
+    }
+
+
+def test_stock_loader_detects_the_demo_dit(executor):
+    got = executor.run(_loaders(), want={"model": ["model", 0]}).got["model"]
+    config = got.model.model_config.unet_config
+    assert (config["image_model"], config["model_type"]) == ("wan2.1", "t2v")
+    assert config["num_heads"] >= 3 and config["num_layers"] >= 6 and config["dim"] == 128 * config["num_heads"]
+
+
+def test_stock_loader_gives_the_weights_own_velocity(executor):
+    """The host's model, prompt encoder and all, predicts what the training class predicts from the same file."""
+    graph = _loaders()
+    graph["text"] = {
+        "class_type": "CLIPTextEncode",
+        "inputs": {"clip": ["clip", 0], "text": "a red star on a plain navy ground"},
+    }
+    got = executor.run(graph, want={"model": ["model", 0], "text": ["text", 0]}).got
+    state = {name: tensor.float() for name, tensor in load_file(WEIGHTS / DIT_FILE).items()}
+    ours = WanDiT(WanShape(blocks=1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))))
+    ours.load_state_dict(state)
+    x = torch.randn(1, 16, 3, 16, 16, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        text = got["text"][0][0]
+        torch.testing.assert_close(text, encode("a red star on a plain navy ground")[0][None])
+        import comfy.model_management
+
+        comfy.model_management.load_models_gpu([got["model"]])
+        expected = got["model"].model.diffusion_model(x, torch.tensor([800.0]), text)
+        torch.testing.assert_close(ours.eval()(x, torch.tensor([800.0]), text), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_stock_loader_gives_the_vaes_own_pixels(executor):
+    vae = executor.run(_loaders(), want={"vae": ["vae", 0]}).got["vae"]
+    ours = WanVAE()
+    ours.load_state_dict({name: tensor.float() for name, tensor in load_file(WEIGHTS / VAE_FILE).items()})
+    frames = torch.rand(5, 64, 64, 3, generator=torch.Generator().manual_seed(6))
+    with torch.inference_mode():
+        latent = vae.encode(frames)
+        theirs = vae.decode(latent)[0]
+        mine = ours.eval().decode(ours.encode((frames * 2 - 1).movedim(-1, 0)[None]))[0].movedim(0, -1)
+        torch.testing.assert_close(theirs, (mine / 2 + 0.5).clamp(0, 1), atol=2e-3, rtol=0)
+
+
+def test_all_weights_together_are_small():
+    assert sum(file.stat().st_size for file in WEIGHTS.rglob("*.safetensors")) <= 50 * 2**20
