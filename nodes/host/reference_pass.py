@@ -46,7 +46,6 @@ def look_at_reference(
         ones = x.new_ones(x.shape[0])
 
         def velocity(x, sigma):
-            comfy.model_management.throw_exception_if_processing_interrupted()
             # At 0 the velocity cannot be told from the clean latent; the model was trained from its lowest level on.
             level = max(sigma, float(guider.inner_model.model_sampling.sigma_min))
             return (x - model(x, level * ones, **extra_args)) / level

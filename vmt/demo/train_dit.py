@@ -107,8 +107,8 @@ def frames_of_step(step: int, steps: int) -> int:
 
 
 def train_dit(
-    folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor], shape: WanShape
-        = WanShape(),
+    folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor],
+    shape: WanShape = DEMO_SHAPE,
     steps: int = 20000, batch: int = 4, lr: float = 1e-3, device: str = "cpu", say=print, until: float = float("inf"),
 ) -> WanDiT:  # fmt: skip
     """Train, or go on from `folder`'s checkpoint; returns the averaged model.

@@ -62,7 +62,7 @@ class HostProcess:
             probe.bind((ADDRESS, 0))
             self.port = probe.getsockname()[1]
         # Its own: every ComfyUI empties its temp folder when it starts and ends.
-        self._temp = Path(tempfile.mkdtemp(prefix="vmt-temp-"))
+        self._temp = Path(tempfile.mkdtemp(prefix="temp-", dir=self.base))
         options = ["--listen", ADDRESS, "--port", str(self.port), "--base-directory", str(self.base)]
         options += ["--temp-directory", str(self._temp), "--database-url", "sqlite:///:memory:"]
         options += ["--disable-auto-launch", "--disable-api-nodes", *self.arguments]

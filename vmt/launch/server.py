@@ -116,7 +116,10 @@ class Server:
 
     def _events(self, client: str) -> EventStream:
         try:
-            return EventStream(ADDRESS, self.process.port, f"/ws?clientId={client}")
+            events = EventStream(ADDRESS, self.process.port, f"/ws?clientId={client}")
+            # The host greets a client once it has it on its list; a graph queued before would run unseen.
+            events.receive(timeout=30)
+            return events
         except OSError as error:
             self.process.check()
             raise ServerError(f"ComfyUI at {self.url} does not send its progress: {error}.") from error
@@ -124,15 +127,18 @@ class Server:
     def _follow(self, events: EventStream, prompt_id: str, tell: Progress | None, deadline: float) -> dict[str, float]:
         """Passes events on until the run ends. Node times are taken here, from one event's arrival to the next."""
         seconds: dict[str, float] = {}
-        node, since = None, time.monotonic()
+        node, since, ended = None, time.monotonic(), False
         while True:
             if time.monotonic() > deadline:
                 raise ServerError(f"The graph did not end in the time given; it was in node {node}.")
             event = events.receive(timeout=1.0)
             if event is None:
                 self.process.check()
-                if not events.is_open or self._history(prompt_id) is not None:
+                if ended or not events.is_open:
                     return seconds
+                # Asked only for the case that its end was told to nobody. Its last events may still be on the way
+                # when the history has it, so one more round is waited for them.
+                ended = self._history(prompt_id) is not None
                 continue
             data = event.get("data") or {}
             if data.get("prompt_id") != prompt_id:

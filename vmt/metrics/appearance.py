@@ -19,8 +19,9 @@ REACH = 1.05  # half a side of it, in units of the square root of the shape's ar
 SYMMETRY = {"circle": None, "square": 4, "triangle": 3, "star": 5, "cross": 4}
 MIN_PIXELS = 30  # fewer say nothing about a shape
 
-PLAIN = 0.035  # deviation of the shade below which a ground has no texture
-STANDS = 0.93  # a ground whose mean over time deviates by this share of one moment's deviation holds still
+PLAIN = 0.03  # deviation of the blurred shade below which a ground has no texture
+COARSE = 4.0  # pixels, the blur below which noise is told from a texture, whose cells are 20 to 32 pixels wide
+STANDS = 0.85  # a ground holds still between two moments if their blurred pictures correlate by more than this
 STRIPED, TILED = 0.7, 0.4  # harmonics of the edges' directions from which on they agree on one, and on a right angle
 
 
@@ -69,21 +70,26 @@ def _dilated(mask: np.ndarray, pixels: int) -> np.ndarray:
 def _texture(shades: np.ndarray, outside: np.ndarray) -> str:
     """Harmonics 2 and 4 of the edges' directions, weighted by the edges' strength to the fourth.
 
-    Where the ground holds still the mean of all frames is judged, since that takes the noise away; else short means are.
+    Where the ground holds still the mean of all frames is judged, since that takes the noise away; else means of
+    neighbouring frames that look alike are.
     """
     shades = shades.clip(-0.6, 0.9)
-    num_frames, pictures = len(shades), []
-    for t in range(0, num_frames, 8):
-        near = slice(max(0, t - 2), t + 3)
-        pictures.append(_mean_picture(shades[near], outside[near]))
-    whole = _mean_picture(shades, outside)
-    spread = np.mean([picture[where].std() for picture, where in pictures if where.any()])
-    if whole[0][whole[1]].std() > STANDS * spread:
-        pictures = [whole]
-    if spread < PLAIN:
+    coarse = [_smoothed(*frame, COARSE) for frame in zip(shades, outside, strict=True)]
+    chosen = [t for t in range(0, len(shades), 8) if outside[t].any()]
+    if np.mean([coarse[t][outside[t]].std() for t in chosen]) < PLAIN:
         return "plain"
+    if _alike(coarse[0], coarse[-1], outside[0] & outside[-1]) and _alike(coarse[0], coarse[len(coarse) // 2], outside[0]):
+        pictures = [_mean_picture(shades, outside)]
+    else:
+        near = [[u for u in range(t - 2, t + 3) if 0 <= u < len(coarse) and _alike(coarse[t], coarse[u], outside[t])]
+                for t in chosen]  # fmt: skip
+        pictures = [_mean_picture(shades[some], outside[some]) for some in near]
     second, fourth = np.mean([_edge_harmonics(*picture) for picture in pictures], 0)
     return "striped" if second > STRIPED else "tiled" if fourth > TILED else "spotted"
+
+
+def _alike(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> bool:
+    return bool(where.any()) and np.corrcoef(a[where], b[where])[0, 1] > STANDS
 
 
 def _mean_picture(shades: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,13 +100,17 @@ def _mean_picture(shades: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _edge_harmonics(picture: np.ndarray, where: np.ndarray) -> tuple[float, float]:
-    """1 where all edges have one direction, and where they have one or its perpendicular; 0 where they have all."""
+    """1 where all edges have one direction, and where they have one or its perpendicular; 0 where they have all.
+
+    Directions are doubled angles, in which a blur lets noise, which has all of them, cancel (the structure tensor).
+    """
     down, right = np.gradient(picture)
-    edge = (right + 1j * down)[_eroded(where[None], 3)[0]]
-    strength = np.maximum(np.abs(edge), 1e-9)
-    weight, direction = strength**4, edge / strength
-    total = max(weight.sum(), 1e-30)
-    return abs((weight * direction**2).sum()) / total, abs((weight * direction**4).sum()) / total
+    doubled = (right + 1j * down) ** 2
+    doubled = cv2.GaussianBlur(doubled.real, (0, 0), 2.5) + 1j * cv2.GaussianBlur(doubled.imag, (0, 0), 2.5)
+    doubled = doubled[_eroded(where[None], 4)[0]]
+    strength = np.maximum(np.abs(doubled), 1e-12)
+    total = max((strength**2).sum(), 1e-30)
+    return abs((strength * doubled).sum()) / total, abs((doubled**2).sum()) / total
 
 
 def _smoothed(frame: np.ndarray, where: np.ndarray, sigma: float = 1.5) -> np.ndarray:

@@ -42,14 +42,15 @@ def shade(frames: np.ndarray, ground: str) -> np.ndarray:
 
 def thing_distances(frames: np.ndarray) -> np.ndarray:
     """RGB distance of pixels (...,3) to each colour of things: (...,7)."""
-    return np.stack([np.sqrt(((frames - colour) ** 2).sum(-1)) for colour in _THING_RGB], -1)
+    squares = (frames * frames).sum(-1)[..., None] - 2 * frames @ _THING_RGB.T + (_THING_RGB**2).sum(-1)
+    return np.sqrt(squares.clip(0))
 
 
 def ground_distance(frames: np.ndarray, ground: str) -> np.ndarray:
     """RGB distance of pixels (...,3) to the nearest shade of that ground: (...)."""
     index = GROUND_NAMES.index(ground)
     along = shade(frames, ground).clip(*_SHADES)[..., None]
-    return np.sqrt(((frames - _GROUND_RGB[index] - along * _SHADE_DIRECTION[index]) ** 2).sum(-1))
+    return np.linalg.norm(frames - _GROUND_RGB[index] - along * _SHADE_DIRECTION[index], axis=-1)
 
 
 def ground_colour(frames: np.ndarray, where: np.ndarray | None = None, every: int = 3) -> str | None:

@@ -111,11 +111,14 @@ def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow
     assert (both - torch.cat([first, second])).abs().max() < 1e-4
 
 
-def test_two_prompts_are_averaged(sample, graph, given, guided):
+def test_two_prompts_are_averaged(given, guided, caplog):
     """Conditioning (Combine) gives two positive prompts; the loss is the mean over both."""
+    caplog.set_level("INFO")
     text = given["positive"][0][0]
     once, twice = guided(), guided(give={"positive": [[text, {}], [text.clone(), {}]]})
     assert (twice - once).abs().max() < 0.02 * once.abs().max()
+    losses = [float(first) for _, first, _ in LOSSES.findall(caplog.text)]
+    assert losses[:3] == pytest.approx(losses[3:], rel=0.02), "not their sum"
     other = guided(give={"positive": [[text, {}], [text[:, :3].clone(), {}]]})
     assert torch.isfinite(other).all() and not torch.equal(other, twice)
 
@@ -145,6 +148,14 @@ def test_noise_mask_keeps_what_it_protects(sample, graph, given, guided):
     assert (plain[..., 4:] - clean[..., 4:]).abs().max() < 1e-3, "the host keeps it"
     assert (moved[..., 4:] - clean[..., 4:]).abs().max() < 1e-3, "and so does guidance"
     assert (moved[..., :4] - plain[..., :4]).abs().max() > 0.01
+
+
+def test_noise_mask_that_protects_everything(sample, graph, given):
+    give = {"masked": {**given["reference"], "noise_mask": torch.zeros(1, 1, 8, 8)}}
+    guided = sample(
+        graph.loader(), graph.amf(), graph.guidance(), graph.ksampler(latent_image=["masked", 0]), give=give
+    )
+    assert (guided - given["reference"]["samples"]).abs().max() < 1e-3
 
 
 def test_noise_mask_step_size(inside, model, flow, given, pack):

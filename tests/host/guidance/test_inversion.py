@@ -53,19 +53,19 @@ def test_ksampler_advanced_resumes_from_the_latent(sample, graph, samplers, insi
     )
     started = []
 
-    def note(executor, *args, **kwargs):
-        started.append(args[0].clone())
-        return executor(*args, **kwargs)
+    def note(executor, x, t, *args, **kwargs):
+        started.append((x.clone(), t.clone()))
+        return executor(x, t, *args, **kwargs)
 
     other = model.clone()
     other.add_wrapper("apply_model", note)
     # The caption is the prompt, so both see the same model.
     inversion = graph.amf(mode=mode, sigma=sigma, steps=3, positive=["positive", 0], model=("seen", 0))
     sample(inversion, nodes, give={"seen": other})
-    shown = [x for x in started if x.shape[0] == 1]
     num_inversion = {"noised_reference": 1, "ode_inversion": 4}[mode]
-    assert len(shown) == num_inversion + steps - start
-    last_of_inversion, first_of_sampling = shown[num_inversion - 1], shown[num_inversion]
+    assert len(started) == num_inversion + steps - start
+    (last_of_inversion, level), (first_of_sampling, same_level) = started[num_inversion - 1 : num_inversion + 1]
+    assert level.tolist() == same_level.tolist() == [pytest.approx(sigma)]
     assert (last_of_inversion - first_of_sampling).abs().max() < 2e-5 * last_of_inversion.abs().max()
 
 
@@ -108,12 +108,13 @@ def test_one_partial_pass_and_kept_between_runs(executor, graph, given, model):
             handle.remove()
 
 
-def test_the_model_of_motion_guidance_can_be_inverted_with(invert, sample, graph):
-    """A guided model on the MODEL line does not guide the inversion."""
-    plain = invert(0)
-    parts = graph.loader(), graph.amf(), graph.guidance()
-    second = graph.amf(model=("guidance", 0))
-    features = sample(*parts, {"again": second["inversion"]}, want=("again", 0))
+def test_the_model_of_motion_guidance_can_be_inverted_with(sample, graph):
+    """A guided model on the MODEL line neither guides the inversion nor demands the size of its own reference."""
+    longer = {"longer": {"samples": torch.randn(1, 16, 5, 8, 8, generator=torch.Generator().manual_seed(3))}}
+    plain = sample(graph.loader(), graph.amf(reference=("longer", 0)), want=("inversion", 0), give=longer)
+    second = graph.amf(model=("guidance", 0), reference=("longer", 0))["inversion"]
+    parts = graph.loader(), graph.amf(), graph.guidance(), {"again": second}
+    features = sample(*parts, want=("again", 0), give=longer)
     assert all(torch.equal(features.queries[block], plain.queries[block]) for block in plain.blocks)
 
 

@@ -45,24 +45,26 @@ def plain(sample, graph):
 
 @pytest.fixture
 def guided(sample, graph):
-    def run(checkpoint="block", on_event=None, give=None, model=("model", 0)):
+    def run(checkpoint="block", on_event=None, give=None, model=("model", 0), recompute_every=1):
         options = {"options": graph.node("VMT_GuidanceOptions", update="rms", strength_decay=0.0, loss_floor=0.0,
                                          blocks="all", checkpoint=checkpoint)}  # fmt: skip
-        guidance = graph.guidance(model, options=["options", 0], inner_steps=3)
+        guidance = graph.guidance(model, options=["options", 0], inner_steps=3, recompute_every=recompute_every)
         return sample(graph.loader(), graph.amf(), options, guidance, graph.ksampler(), on_event=on_event, give=give)
 
     return run
 
 
 def test_after_a_guided_run(model, plain, guided):
-    before, expected = state_of(model), plain()
+    expected, before = plain(), state_of(model)  # in this order: the host notes things when it loads a model
     guided()
     assert state_of(model) == before
     assert torch.equal(plain(), expected)
 
 
-def test_after_an_interrupt(model, host, plain, guided):
-    before, expected = state_of(model), plain()
+@pytest.mark.parametrize("recompute_every", [1, 3])
+def test_after_an_interrupt(model, host, plain, guided, recompute_every):
+    """Also between inner steps that do not call the model, where the host itself would not look."""
+    expected, before = plain(), state_of(model)
     steps = []
 
     def interrupt(event, data):
@@ -72,14 +74,14 @@ def test_after_an_interrupt(model, host, plain, guided):
                 host.nodes.interrupt_processing()
 
     with pytest.raises(PromptInterrupted):
-        guided(on_event=interrupt)
+        guided(on_event=interrupt, recompute_every=recompute_every)
     assert len(steps) == 2, "the run ends within the inner step it was cancelled in"
     assert state_of(model) == before
     assert torch.equal(plain(), expected)
 
 
 def test_after_an_exception_between_inner_steps(model, plain, guided):
-    before, expected = state_of(model), plain()
+    expected, before = plain(), state_of(model)
 
     def fail(event, data):
         if is_text(event):
@@ -94,7 +96,7 @@ def test_after_an_exception_between_inner_steps(model, plain, guided):
 @pytest.mark.parametrize("checkpoint, calls_before", [("none", 1), ("block", 1), ("block", 2)])
 def test_after_an_exception_in_a_block(model, plain, guided, checkpoint, calls_before):
     """In the forward pass, and with checkpoints also in the backward pass, where blocks run again."""
-    before, expected = state_of(model), plain()
+    expected, before = plain(), state_of(model)
     calls = []
 
     def fail(args, extra):

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from vmt.errors import InputError
+from vmt.metrics.summary import differences, summarise
+
+
+def test_known_figures():
+    figures = summarise([{"a": x, "ok": x > 2, "name": "x"} for x in (1, 2, 3, 10)])
+    assert set(figures) == {"a", "ok"}
+    assert figures["a"]["mean"] == 4 and figures["a"]["median"] == 2.5 and figures["ok"]["mean"] == 0.5
+    assert figures["a"]["n"] == 4 and figures["a"]["undefined"] == 0
+    low, high = figures["a"]["mean_95"]
+    assert 1 <= low < 4 < high <= 10
+
+
+def test_interval_is_that_of_the_mean():
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    low, high = summarise([{"a": x} for x in values])["a"]["mean_95"]
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.03) and high == pytest.approx(values.mean() + half, abs=0.03)
+
+
+def test_same_numbers_each_time():
+    cases = [{"a": x**2} for x in range(20)]
+    assert summarise(cases) == summarise(cases) != summarise(cases, seed=1)
+
+
+def test_undefined_cases_are_counted_not_averaged():
+    figures = summarise([{"a": None, "b": None}, {"a": 2.0, "b": None}, {"a": 4.0, "b": None}])
+    assert figures["a"]["n"] == 2 and figures["a"]["undefined"] == 1 and figures["a"]["mean"] == 3
+    assert np.isfinite(figures["a"]["mean_95"]).all()
+    assert figures["b"] == {"n": 0, "undefined": 3, "mean": None, "mean_95": None, "median": None, "median_95": None}
+
+
+def test_paired_differences_are_surer_than_two_intervals():
+    rng = np.random.default_rng(1)
+    hard = rng.normal(0, 1, 60)
+    scores = [{"a": h + 0.2 + e, "name": "x"} for h, e in zip(hard, rng.normal(0, 0.05, 60), strict=True)]
+    controls = [{"a": h, "name": "y"} for h in hard]
+    low, high = summarise(differences(scores, controls))["a"]["mean_95"]
+    assert 0.15 < low < 0.2 < high < 0.25
+    assert differences([{"a": None}], [{"a": 1.0}]) == [{"a": None}]
+    assert differences([{"a": True}], [{"a": False}]) == [{"a": 1.0}]
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(InputError, match="0 cases"):
+        summarise([])
+    with pytest.raises(InputError, match="same keys"):
+        summarise([{"a": 1}, {"b": 1}])
+    with pytest.raises(InputError, match="one control per score"):
+        differences([{"a": 1}], [])

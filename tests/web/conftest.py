@@ -1,0 +1,145 @@
+"""The real page of a real ComfyUI in headless Chromium.
+
+Chromium and its driver are programs, not Python packages: they are looked for on the PATH. Where they are missing the
+tests are skipped with a word on what to install; in CI they fail.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vmt.launch import CLONE, base_folder, host_tree
+from vmt.launch.server import Server
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+    "--force-device-scale-factor=1", "--window-size=2300,1250",
+)  # fmt: skip
+# What a first visit asks is answered beforehand; fewer pictures a second leave time for the rest on two cores; text is
+# drawn at every zoom.
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
+    "LiteGraph.Canvas.MaximumFps": 4,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+    "LiteGraph.Canvas.LowQualityRenderingZoomThreshold": 0.1,
+}
+DOWNLOADED = {
+    "diffusion_models": "wan2.1_t2v_1.3B_fp16.safetensors",
+    "text_encoders": "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+    "vae": "wan_2.1_vae.safetensors",
+}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A ComfyUI with this pack, and with empty files in place of those that a user downloads for Wan 2.1."""
+    base = base_folder.prepare(tmp_path_factory.mktemp("web"))
+    for folder, name in DOWNLOADED.items():
+        (base / "models" / folder).mkdir(parents=True, exist_ok=True)
+        (base / "models" / folder / name).touch()
+    with Server(Path(sys.executable), host_tree.current(), base, ["--cpu"]) as running:
+        running.request("/settings", json.dumps(SETTINGS).encode())
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    webdriver = _selenium()
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        _missing("Chromium and chromedriver are not on the PATH; on Debian: apt-get install chromium chromium-driver.")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started.set_script_timeout(300)
+    started.set_page_load_timeout(300)
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="session")
+def page(browser, server):
+    return Page(browser, server)
+
+
+class Page:
+    """ComfyUI's page. What JavaScript returns comes back as plain Python values."""
+
+    def __init__(self, browser, server):
+        self.browser, self.server = browser, server
+        browser.get(server.url + "/system_stats")  # local storage belongs to an address: be there first
+        browser.execute_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
+        browser.get(server.url)
+        self.wait_for("window.app?.graph?.nodes?.length && window.app.extensionManager", "the page with its first graph")
+
+    def do(self, body: str, *arguments):
+        """The value of an async JavaScript function body; its arguments are `args`. Raises what it throws."""
+        script = (
+            "const args = [...arguments], done = args.pop(); (async () => {" + body + "})()"
+            ".then(value => done([JSON.stringify(value ?? null)]), error => done([null, String(error.stack ?? error)]))"
+        )
+        value, *thrown = self.browser.execute_async_script(script, *arguments)
+        assert not thrown, thrown[0]
+        return json.loads(value)
+
+    def wait_for(self, expression: str, what: str, *arguments, seconds: float = 240):
+        """Returns once a JavaScript expression is true."""
+        ends = time.monotonic() + seconds
+        while not self.browser.execute_script(f"const args = arguments; return !!({expression})", *arguments):
+            assert time.monotonic() < ends, f"waited {seconds:.0f} s in vain for {what}"
+            time.sleep(0.25)
+
+    def open_template(self, file: Path):
+        """A workflow of ours by way of the template browser, as a user opens it."""
+        self.do("await app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+        card = f"document.querySelector('[data-testid=\"template-workflow-{file.stem}\"]')"
+        self.wait_for(card, f"{file.stem} in the template browser")
+        self.do(f"{card}.click()")
+        self.wait_for("app.graph.id === args[0]", f"{file.stem} on the canvas", json.loads(file.read_text())["id"])
+        self.wait_for("!document.querySelector('.p-dialog')", "the template browser to close")
+
+    def screenshot(self, target: Path):
+        from selenium.common.exceptions import WebDriverException
+
+        for attempt in range(5):
+            try:
+                self.browser.save_screenshot(str(target))
+                return
+            except WebDriverException:  # the driver gives the page 10 s, which a busy machine may exceed
+                if attempt == 4:
+                    raise
+
+
+@pytest.fixture(scope="session")
+def pictures():
+    """The folder that screenshots go to, or None: VMT_SCREENSHOTS names it, relative to the repository."""
+    named = os.environ.get("VMT_SCREENSHOTS")
+    if not named:
+        return None
+    folder = CLONE / named
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _selenium():
+    try:
+        from selenium import webdriver
+    except ImportError:
+        _missing("The Python package selenium is not installed; `python3 -m vmt test` installs it.")
+    return webdriver
+
+
+def _missing(what: str):
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)

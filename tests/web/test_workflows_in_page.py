@@ -1,0 +1,78 @@
+"""Every shipped workflow, opened in the page from the template browser."""
+
+import json
+
+import pytest
+
+from vmt.launch import CLONE
+
+WORKFLOWS = sorted((CLONE / "workflows").glob("*.json"))
+NOTES = {"MarkdownNote", "Note"}
+
+
+@pytest.fixture(scope="module", params=WORKFLOWS, ids=lambda file: file.stem)
+def opened(request, page):
+    page.open_template(request.param)
+    return request.param
+
+
+def ui_form(file):
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def api_form(file):
+    name = file.stem.removeprefix("vmt_")
+    return json.loads((file.parent / "api" / f"{name}.api.json").read_text(encoding="utf-8"))
+
+
+def test_no_node_is_missing_or_red(opened, page):
+    nodes = page.do(
+        "return app.graph.nodes.map(n => [n.type, n.type in LiteGraph.registered_node_types && !n.has_errors])"
+    )
+    assert sorted(kind for kind, _ in nodes) == sorted(node["type"] for node in ui_form(opened)["nodes"])
+    assert [kind for kind, fine in nodes if not fine] == []
+    assert page.do("return [...document.querySelectorAll('.p-dialog, .p-toast-message')].map(e => e.innerText)") == []
+
+
+def test_widgets_show_the_values_of_the_file(opened, page):
+    shown = page.do("return Object.fromEntries(app.graph.nodes.map(n => [n.id, (n.widgets ?? []).map(w => w.value)]))")
+    for node in ui_form(opened)["nodes"]:
+        assert shown[str(node["id"])] == node.get("widgets_values", []), node["type"]
+
+
+def test_links_are_those_of_the_file(opened, page):
+    kept = page.do(
+        "return [...app.graph.links.values()].map(l => [l.id, l.origin_id, l.origin_slot, l.target_id, l.target_slot, l.type])"
+    )
+    assert sorted(kept) == sorted(ui_form(opened)["links"])
+
+
+def test_export_is_the_api_form(opened, page):
+    assert page.do("return (await app.graphToPrompt()).output") == api_form(opened)
+
+
+def test_groups_hold_whole_nodes_and_nodes_do_not_overlap(opened, page):
+    boxes = page.do(
+        "return [app.graph.nodes.map(n => [n.title, ...n.boundingRect]), "
+        "app.graph.groups.map(g => [g.title, ...g.boundingRect])]"
+    )
+    nodes, groups = ([(title, x, y, x + w, y + h) for title, x, y, w, h in part] for part in boxes)
+    for number, one in enumerate(nodes):
+        for other in nodes[:number]:
+            assert not _overlap(one, other), f"{one[0]} lies on {other[0]}"
+    for group in groups:
+        for node in nodes:
+            whole = group[1] <= node[1] and group[2] <= node[2] and node[3] <= group[3] and node[4] <= group[4]
+            assert whole or not _overlap(group, node), f"{node[0]} lies half in the group {group[0]}"
+
+
+def test_picture_on_request(opened, page, pictures):
+    if pictures is None:
+        pytest.skip("VMT_SCREENSHOTS names no folder")
+    page.do("await app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    page.screenshot(pictures / f"workflow_{opened.stem}.png")
+    assert (pictures / f"workflow_{opened.stem}.png").stat().st_size > 20_000
+
+
+def _overlap(a, b):
+    return a[1] < b[3] and b[1] < a[3] and a[2] < b[4] and b[2] < a[4]
