@@ -52,3 +52,8 @@ class MotionFeatures:
     def blocks(self) -> tuple[int, ...]:
         """Tapped blocks, in ascending order."""
         return tuple(sorted(self.queries))
+
+    def get_ram_usage(self) -> int:
+        """Bytes held by queries, keys and latent; a host's memory-bound cache asks for it under this name."""
+        tensors = [*self.queries.values(), *self.keys.values(), self.latent]
+        return sum(tensor.nbytes for tensor in tensors)

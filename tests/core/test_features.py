@@ -17,6 +17,10 @@ def make(**changes):
     return MotionFeatures(**{**given, **changes})
 
 
+def test_held_memory_is_told():
+    assert make().get_ram_usage() == 4 * (2 * 2 * 24 * 2 * 8 + 16 * 2 * 6 * 8)
+
+
 def test_blocks_are_sorted():
     assert make().blocks == (3, 7)
 
