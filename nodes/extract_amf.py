@@ -5,7 +5,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..vmt.flow_picture import STYLES, draw_displacement
-from ..vmt.signals.attention_flow import AttentionFlowConfig, extract
+from ..vmt.signals.attention_flow import CENTRES, AttentionFlowConfig, extract
 from ..vmt.signals.weights import WEIGHTS
 from .types import AMF, Features
 
@@ -87,6 +87,14 @@ class ExtractAMF(io.ComfyNode):
                     default=STYLES[0],
                     tooltip="Draw arrows, or colours for the direction.",
                 ),
+                io.Combo.Input(
+                    "centre",
+                    options=list(CENTRES),
+                    default=DEFAULT.centre,
+                    optional=True,
+                    tooltip="Where a window lies. match: around the best match. own: around the part's own place. "
+                    "trusted: around the match where it is clearly better than standing still.",
+                ),
             ],
             outputs=[
                 AMF.Output(display_name="amf"),
@@ -99,11 +107,11 @@ class ExtractAMF(io.ComfyNode):
     @classmethod
     def execute(
         cls, features, span, radius, temperature, weight, heads, target, tile_rows, tile_columns, picture,
-        reference_frames=None,
+        reference_frames=None, centre=DEFAULT.centre,
     ) -> io.NodeOutput:  # fmt: skip
         config = AttentionFlowConfig(
             temperature=temperature, span=span, radius=None if radius == WHOLE_FRAME else radius,
-            tile=(tile_rows, tile_columns), heads=heads, target=target, weight=weight,
+            tile=(tile_rows, tile_columns), heads=heads, target=target, weight=weight, centre=centre,
         )  # fmt: skip
         flow = extract(features, config, comfy.model_management.get_torch_device())
         frames = _grey(flow.grid) if reference_frames is None else reference_frames

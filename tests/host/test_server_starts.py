@@ -124,7 +124,8 @@ def test_host_that_cannot_start_shows_its_log(tmp_path):
 def test_server_ends_with_its_client(tmp_path, how):
     """Killed or interrupted: no ComfyUI stays behind."""
     client = textwrap.dedent(f"""
-        import sys, time; sys.path.append({str(CLONE)!r})
+        import signal, sys, time; sys.path.append({str(CLONE)!r})
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell hands it down as ignored
         from pathlib import Path
         from vmt.launch import base_folder, host_tree
         from vmt.launch.server import Server

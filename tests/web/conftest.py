@@ -1,9 +1,11 @@
 """The real page of a real ComfyUI in headless Chromium.
 
 Chromium and its driver are programs, not Python packages: they are looked for on the PATH. Where they are missing the
-tests are skipped with a word on what to install; in CI they fail.
+tests are skipped with a word on what to install; in CI they fail. VMT_PICTURES=1 makes the pictures in `web/pictures`
+and beside the workflows anew.
 """
 
+import io
 import json
 import os
 import shutil
@@ -12,8 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from vmt.launch import CLONE, base_folder, host_tree
+from vmt.demo.reference_clip import write_reference
+from vmt.launch import base_folder, host_tree
 from vmt.launch.server import Server
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -41,8 +45,10 @@ DOWNLOADED = {
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """A ComfyUI with this pack, and with empty files in place of those that a user downloads for Wan 2.1."""
+    """A ComfyUI with this pack, the clip that the workflows name, and empty files in place of those that a user
+    downloads for Wan 2.1."""
     base = base_folder.prepare(tmp_path_factory.mktemp("web"))
+    write_reference(base / "input" / "reference.mp4")
     for folder, name in DOWNLOADED.items():
         (base / "models" / folder).mkdir(parents=True, exist_ok=True)
         (base / "models" / folder / name).touch()
@@ -82,7 +88,7 @@ class Page:
         browser.get(server.url + "/system_stats")  # local storage belongs to an address: be there first
         browser.execute_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
         browser.get(server.url)
-        self.wait_for("window.app?.graph?.nodes?.length && window.app.extensionManager", "the page with its first graph")
+        self.wait_for("window.app?.graph?.nodes?.length && app.extensionManager", "the page with its first graph")
 
     def do(self, body: str, *arguments):
         """The value of an async JavaScript function body; its arguments are `args`. Raises what it throws."""
@@ -105,32 +111,33 @@ class Page:
         """A workflow of ours by way of the template browser, as a user opens it."""
         self.do("await app.extensionManager.command.execute('Comfy.BrowseTemplates')")
         card = f"document.querySelector('[data-testid=\"template-workflow-{file.stem}\"]')"
-        self.wait_for(card, f"{file.stem} in the template browser")
+        self.wait_for(f"{card}?.querySelector('img')?.naturalWidth", f"{file.stem} and its picture among the templates")
         self.do(f"{card}.click()")
         self.wait_for("app.graph.id === args[0]", f"{file.stem} on the canvas", json.loads(file.read_text())["id"])
         self.wait_for("!document.querySelector('.p-dialog')", "the template browser to close")
 
-    def screenshot(self, target: Path):
+    def picture(self, target: Path, width: int):
+        """The whole graph as the page draws it now, scaled to a width in pixels."""
         from selenium.common.exceptions import WebDriverException
 
+        self.do("await app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        time.sleep(2)  # it moves there smoothly
         for attempt in range(5):
             try:
-                self.browser.save_screenshot(str(target))
-                return
+                seen = Image.open(io.BytesIO(self.browser.get_screenshot_as_png())).convert("RGB")
+                break
             except WebDriverException:  # the driver gives the page 10 s, which a busy machine may exceed
                 if attempt == 4:
                     raise
+        seen = seen.resize((width, round(seen.height * width / seen.width)), Image.Resampling.LANCZOS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        seen.save(target, quality=80)
 
 
 @pytest.fixture(scope="session")
-def pictures():
-    """The folder that screenshots go to, or None: VMT_SCREENSHOTS names it, relative to the repository."""
-    named = os.environ.get("VMT_SCREENSHOTS")
-    if not named:
-        return None
-    folder = CLONE / named
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def take_pictures():
+    """Whether the pictures of the README and of the template browser are made anew: VMT_PICTURES=1."""
+    return bool(os.environ.get("VMT_PICTURES"))
 
 
 def _selenium():

@@ -65,12 +65,12 @@ def test_help_page_opens_from_the_node(name, nodes, page):
     page.do(f"{button}.click()")  # closes it
 
 
-def test_upload_and_run_as_a_user_does(page, pictures, tmp_path):
+def test_upload_and_run_as_a_user_does(page, take_pictures, tmp_path):
     clip = write_reference(tmp_path / "my clip.mp4")
     page.open_template(DEMO)
     upload(page, clip)
     assert page.do("return (await app.graphToPrompt()).output['6'].inputs.file") == "my clip.mp4"
-    if pictures is None:  # for a picture the whole clip, else a small run
+    if not take_pictures:  # a small run; for the picture the whole clip
         page.do(
             "const small = {frames: 5, width: 64, height: 64};"
             "for (const node of app.graph.nodes) for (const widget of node.widgets ?? [])"
@@ -81,20 +81,20 @@ def test_upload_and_run_as_a_user_does(page, pictures, tmp_path):
         "for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])"
         "  app.api.addEventListener(name, event => window.ended ??= [name, event.detail])"
     )
-    page.do("document.querySelector('[data-testid=\"queue-button\"] button').click()")
+    run = "[data-testid=queue-button]"
+    page.do(f"document.querySelector('{run} button, button{run}').click()")
     page.wait_for("window.ended", "the end of the run", seconds=500)
     ended, detail = page.do("return window.ended")
     assert ended == "execution_success", detail
-    size = [64, 64] if pictures is None else [128, 128]
+    size = [128, 128] if take_pictures else [64, 64]
     shown = "[...document.querySelectorAll('video')].filter(v => v.src.includes(args[0]))[0]"
     for file in ("vmt_demo", "vmt_reference"):  # Save Video, and the clip as Load Reference Video took it
         page.wait_for(f"{shown}?.videoWidth", f"the video {file} on its node", file)
         assert page.do(f"const video = {shown}; return [video.videoWidth, video.videoHeight]", file) == size
     images = "app.graph.nodes.find(n => n.type === 'VMT_ExtractAMF').imgs"
     page.wait_for(f"{images}?.length && {images}.every(i => i.naturalWidth)", "the picture of the motion on its node")
-    if pictures is not None:
-        page.do("await app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        page.screenshot(pictures / "workflow.png")
+    if take_pictures:
+        page.picture(CLONE / "web" / "pictures" / "workflow.jpg", 1600)
 
 
 def upload(page, file):

@@ -39,8 +39,18 @@ def judge_sample(scene: Scene, frames: torch.Tensor) -> Judgement:
     mask = object_mask(frames)
     track, visible = mask_track(mask)
     ground, texture = judge_ground(frames, mask)
-    words = {"colour": judge_colour(frames, mask), "ground": ground, "texture": texture, "shape": judge_shape(frames, mask)}
-    wanted = {"colour": thing.colour, "ground": scene.ground.colour, "texture": scene.ground.texture, "shape": thing.shape}
+    words = {
+        "colour": judge_colour(frames, mask),
+        "ground": ground,
+        "texture": texture,
+        "shape": judge_shape(frames, mask),
+    }
+    wanted = {
+        "colour": thing.colour,
+        "ground": scene.ground.colour,
+        "texture": scene.ground.texture,
+        "shape": thing.shape,
+    }
     jumps = not bool(visible.any()) or has_jump(track, visible)
     right = {name: words[name] == word for name, word in wanted.items()}
     return Judgement(words, right, one_object_share(mask), jumps, track, visible)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -37,20 +38,23 @@ def load_vae(path: Path) -> WanVAE:
 
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     if not Path(path).is_file():
-        raise InputError(f"There are no weights at {path}. Make them with `python3 -m vmt train demo`, or give their folder.")
+        raise InputError(
+            f"There are no weights at {path}. Make them with `python3 -m vmt train demo`, or give their folder."
+        )
     return {name: tensor.float() for name, tensor in load_file(path).items()}
 
 
 @torch.inference_mode()
 def sample(
     dit: WanDiT, vae: WanVAE, captions: list[str], steps: int = 20, cfg: float = 4.0, shift: float = 5.0, seed: int = 0,
-    num_frames: int = 33, size: int = 128,
+    num_frames: int = 33, size: int = 128, half: bool = False,
 ) -> torch.Tensor:  # fmt: skip
     """Clips of the captions: Euler on the shifted schedule, classifier-free guidance against the empty prompt.
 
     Args:
         captions: B prompts; clip i starts from the noise of seed + i, so a clip does not depend on its batch.
         num_frames: T = 4(F-1)+1. size: pixels of a side, a multiple of 16.
+        half: run the DiT in bfloat16, in half the time; the clips differ a little.
     Returns:
         frames (B,T,size,size,3) float32 0..1 on the CPU.
     Raises:
@@ -58,17 +62,18 @@ def sample(
     """
     if not captions or num_frames % 4 != 1 or size % 16:
         raise InputError(
-            f"{len(captions)} captions, {num_frames} frames and a side of {size} were given; at least one caption, 4n+1 "
-            "frames and a multiple of 16 are needed. Change the one that is not."
+            f"{len(captions)} captions, {num_frames} frames and a side of {size} were given; at least one caption, "
+            "4n+1 frames and a multiple of 16 are needed. Change the one that is not."
         )
     device = next(dit.parameters()).device
     shape = (16, (num_frames - 1) // 4 + 1, size // 8, size // 8)
     x = torch.stack([seeded_noise(shape, seed + i) for i in range(len(captions))]).to(device)
     context = torch.stack([encode(caption)[0] for caption in captions] + [encode("")[0]] * len(captions)).to(device)
     sigmas = shifted_sigmas(steps, shift).tolist()
-    for sigma, lower in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, lower in pairwise(sigmas):
         timestep = torch.full((len(context),), 1000 * sigma, device=device)
-        wanted, unguided = dit(torch.cat([x, x]), timestep, context).chunk(2)
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            wanted, unguided = dit(torch.cat([x, x]), timestep, context).float().chunk(2)
         x = x + (lower - sigma) * (unguided + cfg * (wanted - unguided))
     return decode(vae, x)
 
@@ -77,7 +82,7 @@ def sample(
 def decode(vae: WanVAE, latents: torch.Tensor) -> torch.Tensor:
     """Latents (B,16,F,h,w) in the DiT's scale to frames (B,T,8h,8w,3) float32 0..1 on the CPU, one clip at a time.
 
-    bfloat16 on a CPU, where it takes half the time; it costs less than a hundredth of a decibel.
+    bfloat16 on a CPU, where it takes a third of the time and costs a hundredth of a decibel.
     """
     mean, std = latent_scale(latents.device)
     low = torch.autocast("cpu", torch.bfloat16) if latents.device.type == "cpu" else nullcontext()

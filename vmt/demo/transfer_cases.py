@@ -87,8 +87,8 @@ def score_transfer(reference_track: torch.Tensor, frames: torch.Tensor, prompt: 
     """
     if len(frames) != len(reference_track):
         raise InputError(
-            f"The reference's path has {len(reference_track)} frames, the clip {len(frames)}; equal lengths are needed. "
-            "Sample as many frames as the reference has."
+            f"The reference's path has {len(reference_track)} frames, the clip {len(frames)}; equal lengths are "
+            "needed. Sample as many frames as the reference has."
         )
     judged = judge_sample(prompt, frames)
     track, visible = judged.track_px, judged.visible

@@ -19,6 +19,13 @@ class EventStream:
         self._socket = socket.create_connection((host, port), timeout=10)
         self._buffer = b""
         self.is_open = True
+        try:
+            self._shake_hands(host, port, path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _shake_hands(self, host: str, port: int, path: str) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         self._socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -34,7 +34,7 @@ def largest(mask: np.ndarray) -> np.ndarray:
 
 
 def count_components(mask: np.ndarray, speck_share: float = SPECK_SHARE) -> np.ndarray:
-    """Things in each frame of a mask (T,H,W): (T,) int. Areas below `speck_share` of the frame's largest don't count."""
+    """Things in each frame of a mask (T,H,W): (T,) int. Areas below that share of the frame's largest don't count."""
     sizes = [areas(frame)[1] for frame in np.asarray(mask, bool)]
     return np.array([int((size >= speck_share * size.max()).sum()) if len(size) else 0 for size in sizes])
 

@@ -27,9 +27,13 @@ def as_frames(frames) -> np.ndarray:
         frames = frames.detach().cpu().float().numpy()
     frames = np.asarray(frames, np.float32)
     if frames.ndim != 4 or frames.shape[-1] != 3 or 0 in frames.shape:
-        raise InputError(f"Frames of shape {frames.shape} were given; (T,H,W,3) is needed. Take one clip, channels last.")
+        raise InputError(
+            f"Frames of shape {frames.shape} were given; (T,H,W,3) is needed. Take one clip, channels last."
+        )
     if not np.isfinite(frames).all():
-        raise InputError("The frames hold NaN or infinite values; only finite ones can be measured. Decode the clip again.")
+        raise InputError(
+            "The frames hold NaN or infinite values; only finite ones can be measured. Decode the clip again."
+        )
     return frames.clip(0, 1)
 
 

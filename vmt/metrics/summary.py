@@ -23,7 +23,9 @@ def summarise(scores: Sequence[dict], resamples: int = RESAMPLES, seed: int = 0)
         InputError: no cases, or cases with different keys.
     """
     if not scores or any(set(score) != set(scores[0]) for score in scores):
-        raise InputError(f"{len(scores)} cases were given; one or more with the same keys are needed. Score them all alike.")
+        raise InputError(
+            f"{len(scores)} cases were given; one or more with the same keys are needed. Score them all alike."
+        )
     rng = np.random.default_rng(seed)
     picks = rng.integers(len(scores), size=(resamples, len(scores)))
     keys = [key for key in scores[0] if all(_is_figure(score[key]) for score in scores)]
@@ -31,7 +33,7 @@ def summarise(scores: Sequence[dict], resamples: int = RESAMPLES, seed: int = 0)
 
 
 def differences(scores: Sequence[dict], controls: Sequence[dict]) -> list[dict]:
-    """Case by case, score minus control (None where either is undefined): what `summarise` needs for a paired interval."""
+    """Case by case, score minus control (None where either is undefined): `summarise` it for a paired interval."""
     if len(scores) != len(controls):
         raise InputError(f"{len(scores)} scores and {len(controls)} controls were given; give one control per score.")
 
@@ -39,7 +41,9 @@ def differences(scores: Sequence[dict], controls: Sequence[dict]) -> list[dict]:
         return None if a is None or b is None else float(a) - float(b)
 
     pairs = zip(scores, controls, strict=True)
-    return [{key: minus(a[key], b[key]) for key in a if _is_figure(a[key]) and _is_figure(b.get(key))} for a, b in pairs]
+    return [
+        {key: minus(a[key], b[key]) for key in a if _is_figure(a[key]) and _is_figure(b.get(key))} for a, b in pairs
+    ]
 
 
 def _is_figure(value) -> bool:

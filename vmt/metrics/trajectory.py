@@ -67,7 +67,7 @@ def path_distance(track_ref, track_out, visible=None, centred: bool = True) -> f
 
 
 def speed_ratio(track_ref, track_out, visible=None, short_side: int = SHORT_SIDE) -> float | None:
-    """Median speed of the output over the reference's, over the steps in which the reference moves; None if it never does."""
+    """Median speed of the output over that of the reference, in steps in which the reference moves; None if in none."""
     ref, out = _steps(track_ref, track_out, visible)
     moving = _moving(ref, short_side)
     if not moving.any():
@@ -92,9 +92,13 @@ def has_jump(track, visible=None) -> bool:
 def _path(track) -> np.ndarray:
     track = np.asarray(track, np.float64)
     if track.ndim != 2 or track.shape[1] != 2:
-        raise InputError(f"A path of shape {track.shape} was given; (T,2) of row and column is needed. Take one thing's path.")
+        raise InputError(
+            f"A path of shape {track.shape} was given; (T,2) of row and column is needed. Take one thing's path."
+        )
     if not np.isfinite(track).all():
-        raise InputError("A path holds NaN or infinite values; give finite places, and say in `visible` which ones count.")
+        raise InputError(
+            "A path holds NaN or infinite values; give finite places, and say in `visible` which ones count."
+        )
     return track
 
 
@@ -108,7 +112,9 @@ def _visible(visible, length: int) -> np.ndarray:
 def _pair(track_a, track_b, visible) -> tuple[np.ndarray, np.ndarray]:
     a, b = _path(track_a), _path(track_b)
     if len(a) != len(b):
-        raise InputError(f"Paths of {len(a)} and {len(b)} frames were given; equal lengths are needed. Cut the longer one.")
+        raise InputError(
+            f"Paths of {len(a)} and {len(b)} frames were given; equal lengths are needed. Cut the longer one."
+        )
     seen = _visible(visible, len(a))
     return a[seen], b[seen]
 

@@ -15,7 +15,7 @@ from ..features import MotionFeatures
 from ..token_grid import TokenGrid
 from .displacement import hard_displacement, soft_displacement
 from .frame_pairs import distance_weights, frame_pairs
-from .matching import MEMORY_LIMIT, coarse_match
+from .matching import MEMORY_LIMIT, CoarseMatch, coarse_match
 from .weights import WEIGHTS, token_weights
 from .windows import window_centres, window_holds, window_size
 
@@ -23,6 +23,11 @@ __all__ = [
     "AttentionFlow", "AttentionFlowConfig", "BlockFlow",
     "attention_flow_loss", "extract", "frame_pairs", "window_centres",
 ]  # fmt: skip
+
+CENTRES = ("match", "trusted", "own")
+# Nats by which a match must beat the token's own place to centre a window. Measured on the demo model at noise level
+# .5: 90 % of the tokens of moving things lie above 1.3 (blocks 4 and 5), 95 % of those of a still ground below .96.
+TRUSTED_GAIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class AttentionFlowConfig:
     span: int = 2  # frame distances 1..span, in latent frames
     radius: int | None = 2  # window of 2*radius+1 tokens a side; None = the whole frame
     tile: tuple[int, int] = (1, 1)  # (rows, cols) of tokens that share one window
+    centre: Literal["match", "trusted", "own"] = "trusted"  # window around the best match, or around the own place
     heads: Literal["mean_logits", "mean_flow"] = "mean_logits"  # average the heads' logits, or their displacements
     head_indices: tuple[int, ...] | None = None  # heads to use; None = all
     target: Literal["soft", "argmax"] = "soft"  # reference displacement: expectation, or the best match
@@ -47,6 +53,7 @@ class AttentionFlowConfig:
         self._check("span", self.span >= 1, "1 or more latent frames")
         self._check("radius", self.radius is None or self.radius >= 0, "0 or more tokens, or None for the whole frame")
         self._check("tile", len(self.tile) == 2 and min(self.tile) >= 1, "two sizes of 1 token or more")
+        self._check("centre", self.centre in CENTRES, " or ".join(CENTRES))
         self._check("heads", self.heads in ("mean_logits", "mean_flow"), "mean_logits or mean_flow")
         self._check("target", self.target in ("soft", "argmax"), "soft or argmax")
         self._check("weight", self.weight in WEIGHTS, " or ".join(WEIGHTS))
@@ -105,7 +112,7 @@ def extract(
         coarse = features.matches.get(block)
         if coarse is None or not coarse.fits(pairs, config.temperature, config.head_indices):
             coarse = coarse_match(queries, keys, pairs, grid, config.temperature, config.head_indices, memory_limit)
-        centres = window_centres(coarse.match, grid, config.radius, config.tile)
+        centres = window_centres(_middles(coarse, config.centre), grid, config.radius, config.tile)
         rule = {"head_indices": config.head_indices, "per_head": config.heads == "mean_flow"}
         if config.target == "soft":
             rule["temperature"] = config.temperature
@@ -114,6 +121,20 @@ def extract(
         inside = window_holds(coarse.match, centres, window, grid)
         blocks[block] = BlockFlow(centres, moved[0].float().cpu(), coarse.peak * coarse.consistency * inside)
     return AttentionFlow(grid, config, pairs, blocks, features.rope, features.sigma, features.model)
+
+
+def _middles(coarse: CoarseMatch, centre: str) -> Tensor:
+    """(P, S) token in frame j that each token's window lies around.
+
+    Where a ground is alike everywhere the best match is anywhere. "trusted" takes a match only where it is clearly
+    likelier than the token's own place, and otherwise looks around that place, as if nothing moved there.
+    """
+    own = torch.arange(coarse.match.shape[1], dtype=coarse.match.dtype).expand_as(coarse.match)
+    if centre == "own":
+        return own
+    if centre == "match":
+        return coarse.match
+    return torch.where(coarse.gain > TRUSTED_GAIN, coarse.match, own)
 
 
 def attention_flow_loss(

@@ -77,6 +77,7 @@ class CoarseMatch:
     match: Tensor  # (P, S) int32, flat token index in frame j
     peak: Tensor  # (P, S) float32 0..1: probability, over the whole frame, of the match and its 8 neighbours
     consistency: Tensor  # (P, S) float32 0..1: exp(-e^2/2), e = tokens between s and the best match of its match
+    gain: Tensor  # (P, S) float32 >= 0: score of the match over that of the token's own place, nats at temperature 1
 
     def fits(self, pairs: Tensor, temperature: float, head_indices: tuple[int, ...] | None) -> bool:
         """Whether it was measured with these settings."""
@@ -89,16 +90,17 @@ def coarse_match(
     queries: Tensor, keys: Tensor, pairs: Tensor, grid: TokenGrid, temperature: float = 1.0,
     head_indices: tuple[int, ...] | None = None, memory_limit: int = MEMORY_LIMIT,
 ) -> CoarseMatch:  # fmt: skip
-    """Argmax of the score against all tokens of frame j, with two signs of whether it can be trusted.
+    """Argmax of the score against all tokens of frame j, with three signs of whether it can be trusted.
 
     `peak` falls where the content has left the frame or looks like many others. `consistency` falls where the match is
     claimed more convincingly by another token: frame j is matched back with the columns of the same score map.
+    `gain` is small where the match is hardly better than staying in place, as on a ground alike everywhere.
 
     Args:
         queries, keys: (1, F*S, N, D) of the reference.
     Raises:
         StateError: features hold NaN or infinity.
-    Source: windows of FastVMT, arXiv 2602.05551; the two signs of trust are ours.
+    Source: windows of FastVMT, arXiv 2602.05551; the signs of trust are ours.
     """
     if not (torch.isfinite(queries).all() and torch.isfinite(keys).all()):
         raise StateError(
@@ -115,6 +117,8 @@ def coarse_match(
         miss_PS = (pos_S2[back_PS] - pos_S2).square().sum(-1)
         near_PSK = window_tokens(window_centres(match_PS, grid, radius=1), window_size(grid, 1), grid)
         peak_PS = (scores_PSS.gather(-1, near_PSK).logsumexp(-1) - scores_PSS.logsumexp(-1)).exp()
-        found.append((match_PS.int().cpu(), peak_PS.float().clamp(max=1).cpu(), (-miss_PS / 2).exp().float().cpu()))
-    match, peak, consistency = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return CoarseMatch(pairs.cpu(), temperature, head_indices, match, peak, consistency)
+        gain_PS = (scores_PSS.amax(-1) - scores_PSS.diagonal(dim1=-2, dim2=-1)) / temperature
+        signs = (peak_PS.clamp(max=1), (-miss_PS / 2).exp(), gain_PS)
+        found.append((match_PS.int().cpu(), *(sign.float().cpu() for sign in signs)))
+    match, peak, consistency, gain = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return CoarseMatch(pairs.cpu(), temperature, head_indices, match, peak, consistency, gain)

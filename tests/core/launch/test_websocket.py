@@ -29,19 +29,21 @@ def serve():
             await runner.setup()
             site = aiohttp_web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
-            return site._server.sockets[0].getsockname()[1]
+            return runner, site._server.sockets[0].getsockname()[1]
 
         loop = asyncio.new_event_loop()
-        port = loop.run_until_complete(listen())
+        runner, port = loop.run_until_complete(listen())
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
-        loops.append((loop, thread))
+        loops.append((loop, thread, runner))
         return port
 
     yield start
-    for loop, thread in loops:
+    for loop, thread, runner in loops:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 1_000_000])

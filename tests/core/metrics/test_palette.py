@@ -38,7 +38,7 @@ def test_things_are_far_from_each_other_and_from_every_ground():
     for index, rgb in enumerate(COLOURS.values()):
         pixel = np.array(rgb, np.float32)[None] / 255
         distances = thing_distances(pixel)[0]
-        assert distances[index] < 1e-6 and np.delete(distances, index).min() > 0.3
+        assert distances[index] < 2e-3 and np.delete(distances, index).min() > 0.3
         assert min(ground_distance(pixel, ground)[0] for ground in GROUNDS) > 0.28
 
 

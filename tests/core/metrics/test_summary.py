@@ -18,7 +18,9 @@ def test_interval_is_that_of_the_mean():
     values = np.random.default_rng(0).normal(5, 2, 400)
     low, high = summarise([{"a": x} for x in values])["a"]["mean_95"]
     half = 1.96 * values.std() / 20
-    assert low == pytest.approx(values.mean() - half, abs=0.03) and high == pytest.approx(values.mean() + half, abs=0.03)
+    assert low == pytest.approx(values.mean() - half, abs=0.03) and high == pytest.approx(
+        values.mean() + half, abs=0.03
+    )
 
 
 def test_same_numbers_each_time():

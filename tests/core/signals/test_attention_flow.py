@@ -371,3 +371,43 @@ def test_features_that_do_not_fit_are_refused(rolled):
     broken = dataclasses.replace(features, keys={0: features.keys[0] * float("inf")})
     with pytest.raises(StateError, match="features hold NaN or infinite"):
         extract(broken)
+
+
+# ---- where a window lies
+
+
+def _thing_on_an_even_ground(shift=(2, 3)):
+    """Two frames of an even ground with a little noise, and a 3x3 thing of its own that moves by `shift`."""
+    generator = torch.Generator().manual_seed(0)
+    grid = TokenGrid(2, 16, 16)
+    ground, thing = torch.randn(2, 1, 64, generator=generator), torch.randn(3, 3, 1, 64, generator=generator)
+    frames = ground[0].expand(2, 16, 16, 1, 64) + 0.05 * torch.randn(2, 16, 16, 1, 64, generator=generator)
+    frames[0, 4:7, 5:8] = thing
+    frames[1, 4 + shift[0] : 7 + shift[0], 5 + shift[1] : 8 + shift[1]] = thing
+    features = frames.reshape(1, -1, 1, 64)
+    on = torch.zeros(16, 16, dtype=torch.bool)
+    on[4:7, 5:8] = True
+    uncovered = torch.zeros(16, 16, dtype=torch.bool)
+    uncovered[4 + shift[0] : 7 + shift[0], 5 + shift[1] : 8 + shift[1]] = True
+    motion = MotionFeatures(grid, {0: features}, {0: features}, "pre", 0.5, torch.zeros(1, 16, 2, 32, 32), "test")
+    return motion, on.flatten(), ~(on | uncovered).flatten()
+
+
+def test_trusted_windows_follow_the_thing_and_stay_on_the_ground():
+    features, on, ground = _thing_on_an_even_ground()
+    own = TokenGrid(2, 16, 16).positions()
+    trusted, matched, stayed = (
+        extract(features, config(centre=centre, radius=1)).blocks[0] for centre in ("trusted", "match", "own")
+    )
+    inner = ground & ((own > 0) & (own < 15)).all(-1)
+    assert torch.equal(trusted.centres[0][inner].float(), own[inner])
+    assert (matched.centres[0][inner].float() != own[inner]).any(-1).float().mean() > 0.5  # an even ground is anywhere
+    expected = torch.tensor([2.0, 3.0]).expand(int(on.sum()), 2)
+    torch.testing.assert_close(trusted.displacement_tok[0][on], expected, atol=0.3, rtol=0)
+    assert (stayed.displacement_tok[0][on] - expected).norm(dim=-1).mean() > 1  # it has left windows of its own place
+
+
+def test_trust_does_not_depend_on_the_temperature():
+    features, _, _ = _thing_on_an_even_ground()
+    cool, hot = (extract(features, config(temperature=t, radius=1)).blocks[0].centres for t in (0.5, 4.0))
+    assert torch.equal(cool, hot)

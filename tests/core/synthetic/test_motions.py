@@ -97,7 +97,9 @@ class TestCamera:
     def test_pan(self, seed):
         zoom, angle, offset = magnitude("pan", seed)
         assert zoom.abs().max() < 1e-6 and angle.abs().max() == 0
-        assert 0.2 * 128 <= (offset[-1] - offset[0]).norm() + 1e-3 and (offset[-1] - offset[0]).norm() <= 0.7 * 128 + 1e-3
+        assert (
+            0.2 * 128 <= (offset[-1] - offset[0]).norm() + 1e-3 and (offset[-1] - offset[0]).norm() <= 0.7 * 128 + 1e-3
+        )
 
     def test_zoom(self, seed):
         zoom, angle, offset = magnitude("zoom", seed)

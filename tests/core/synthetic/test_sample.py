@@ -93,7 +93,9 @@ def test_caption_names_things_and_scene_but_never_the_motion(training):
 
 def test_caption_does_not_depend_on_the_motion():
     a, b = (sample_scene(Random(seed), "single", num_frames=5) for seed in (1, 2))
-    moved = Scene(a.ground, b.camera, [type(t)(t.shape, t.colour, t.size, b.objects[0].centre, t.angle, "x") for t in a.objects])
+    moved = Scene(
+        a.ground, b.camera, [type(t)(t.shape, t.colour, t.size, b.objects[0].centre, t.angle, "x") for t in a.objects]
+    )
     assert moved.caption == a.caption
 
 
@@ -124,10 +126,17 @@ def test_thing_under_a_moving_camera_stays_in_sight():
 
 def test_fixed_thing_moves_with_the_ground():
     rng = Random(10)
-    fixed = [s for s in (sample_scene(rng, "single_camera", num_frames=9) for _ in range(30)) if s.objects[0].motion == "still"]
+    fixed = [
+        s
+        for s in (sample_scene(rng, "single_camera", num_frames=9) for _ in range(30))
+        if s.objects[0].motion == "still"
+    ]
     assert fixed
     for scene in fixed:
-        assert scene.objects[0].centre.std(0).max() == 0 and project(scene.camera, scene.objects[0].centre).std(0).max() > 0
+        assert (
+            scene.objects[0].centre.std(0).max() == 0
+            and project(scene.camera, scene.objects[0].centre).std(0).max() > 0
+        )
 
 
 def test_several_things_differ_and_start_apart():

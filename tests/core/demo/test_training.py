@@ -1,0 +1,213 @@
+from random import Random
+
+import pytest
+import torch
+
+from vmt.demo.train_dit import SHARD, dit_loss, draw_sigma, frames_of_step, latent_scale, make_latents, train_dit
+from vmt.demo.train_vae import CROP, CROP_FRAMES, _crops
+from vmt.demo.training import Run, SceneStream, rate, stream
+from vmt.demo.vocabulary import tokenize
+from vmt.demo.wan_dit import WanShape
+from vmt.demo.wan_vae import WanVAE
+from vmt.synthetic import is_held_out, render, sample_scene
+
+TINY = WanShape(width=128, ffn=128, blocks=1)
+
+
+def small_module():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def train(run, module, steps):
+    for _ in range(steps):
+        x = torch.randn(16, 6, generator=torch.Generator().manual_seed(run.step))
+        (module(x) - x[:, :3].sin()).square().mean().backward()
+        run.update(rate(run.step, 40))
+
+
+def new_run(path, module):
+    return Run(module, {"0.weight", "2.weight"}, 0.05, path, ema=0.9)
+
+
+class TestCheckpoint:
+    def test_interrupted_training_equals_an_uninterrupted_one(self, tmp_path):
+        whole = small_module()
+        straight = new_run(tmp_path / "a.safetensors", whole)
+        train(straight, whole, 12)
+        module = small_module()
+        run = new_run(tmp_path / "b.safetensors", module)
+        train(run, module, 5)
+        run.seconds = 12.5
+        run.save()
+        train(run, module, 3)  # lost with the process
+        again = small_module()
+        resumed = new_run(tmp_path / "b.safetensors", again)
+        assert resumed.step == 5 and resumed.seconds == 12.5
+        train(resumed, again, 7)
+        assert resumed.step == straight.step == 12
+        for name, parameter in straight.parameters.items():
+            assert torch.equal(parameter, resumed.parameters[name]), name
+            assert torch.equal(straight.average[name], resumed.average[name]), name
+
+    def test_a_save_that_dies_leaves_the_old_checkpoint(self, tmp_path, monkeypatch):
+        module = small_module()
+        run = new_run(tmp_path / "run.safetensors", module)
+        train(run, module, 2)
+        run.save()
+        kept = (tmp_path / "run.safetensors").read_bytes()
+        train(run, module, 2)
+
+        def dies(*_):
+            raise OSError("disk full")
+
+        monkeypatch.setattr("vmt.demo.training.os.replace", dies)
+        with pytest.raises(OSError):
+            run.save()
+        assert (tmp_path / "run.safetensors").read_bytes() == kept
+        assert new_run(tmp_path / "run.safetensors", small_module()).step == 2
+
+    def test_average_follows_slowly(self, tmp_path):
+        module = small_module()
+        run = new_run(tmp_path / "run.safetensors", module)
+        train(run, module, 1)
+        first = {name: p.detach().clone() for name, p in run.parameters.items()}
+        for name, average in run.average.items():
+            assert not torch.equal(average, first[name])
+        train(run, module, 30)
+        spread = sum((run.average[n] - p).norm() for n, p in run.parameters.items())
+        moved = sum((first[n] - p).norm() for n, p in run.parameters.items())
+        assert 0 < spread < moved
+
+
+def test_rate_warms_up_stays_and_falls_to_nothing():
+    factors = [rate(step, 1000) for step in range(1001)]
+    assert factors[0] == 0.01 and factors[99] == factors[100] == factors[500] == 1
+    assert factors[750] == pytest.approx(0.5) and factors[999] == pytest.approx(0.002) and factors[1000] == 0
+    assert all(0 <= factor <= 1 for factor in factors)
+
+
+class TestSceneStream:
+    DATA = SceneStream("a test", batches=12, batch=6, num_frames=5, size=64)
+
+    def test_nothing_held_out_is_ever_drawn(self):
+        things = [(o.colour, o.shape, scene.ground.colour, o.motion)
+                  for data in (self.DATA, SceneStream("another", 60, 8, num_frames=3))
+                  for index in range(len(data)) for scene in data.scenes(index) for o in scene.objects]  # fmt: skip
+        assert len(things) > 300
+        assert not [thing for thing in things if is_held_out(*thing)]
+
+    def test_batch_depends_on_its_number_and_the_name_alone(self):
+        again = SceneStream("a test", batches=99, batch=6, num_frames=5, size=64)
+        first, captions = self.DATA[3]
+        second, same = again[3]
+        assert captions == same and set(first) == set(second)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        assert SceneStream("other", 12, 6, 5, 64)[3][1] != captions != self.DATA[4][1]
+
+    def test_captions_belong_to_the_scenes_and_are_understood(self):
+        batch, captions = self.DATA[0]
+        assert captions == [scene.caption for scene in self.DATA.scenes(0)]
+        assert len(batch["texture"]) == len(captions) == 6
+        assert not any(tokenize(caption)[1] for caption in captions)
+
+    def test_stream_goes_on_from_any_batch(self):
+        whole = [captions for _, captions in stream(self.DATA)]
+        assert whole[9:] == [captions for _, captions in stream(self.DATA, start=9)]
+        assert len(whole) == 12
+
+
+class TestVaeTrainingData:
+    def test_crops_are_frames_of_the_right_form(self):
+        for length in (1, CROP_FRAMES):
+            frames = _crops(3, 4, length, Random(0), "cpu")
+            assert frames.shape == (4, 3, length, CROP, CROP)
+            assert frames.min() >= -1 and frames.max() <= 1 and frames.std() > 0.05
+
+    def test_steps_differ_and_repeat(self):
+        assert torch.equal(_crops(3, 2, 5, Random(1), "cpu"), _crops(3, 2, 5, Random(1), "cpu"))
+        assert not torch.equal(_crops(3, 2, 5, Random(1), "cpu"), _crops(4, 2, 5, Random(1), "cpu"))
+
+    def test_most_crops_show_a_thing(self):
+        """Seen as a saturated or white area: the grounds have none."""
+        frames = torch.cat([_crops(step, 4, 1, Random(step), "cpu") for step in range(10)])[:, :, 0]
+        bright = (frames.amax(1) > 0.35).float().mean((1, 2))
+        assert (bright > 0.02).float().mean() > 0.5
+
+
+@pytest.fixture(scope="module")
+def latents():
+    """Images and clips as `make_latents` gives them, 4x4 in space."""
+
+    def make(count, frames):
+        words = [tokenize(sample_scene(Random(i), num_frames=5).caption)[0] for i in range(count)]
+        latent = torch.randn(count, 16, frames, 4, 4, generator=torch.Generator().manual_seed(frames))
+        return latent.half(), torch.tensor(words)
+
+    return make(6, 1), make(6, 9)
+
+
+class TestDitTraining:
+    def test_stopped_and_taken_up_again(self, tmp_path, latents, monkeypatch):
+        monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # a minute for three steps otherwise
+        with pytest.raises(TimeoutError, match="run the command again"):
+            train_dit(tmp_path, *latents, shape=TINY, steps=8, batch=1, say=lambda _: None, until=0)
+        said = []
+        train_dit(tmp_path, *latents, shape=TINY, steps=8, batch=1, say=said.append)
+        assert said == []  # it says something at step 0 only, which was done before
+        finished = train_dit(
+            tmp_path, *latents, shape=TINY, steps=8, batch=1, say=lambda _: pytest.fail("it was finished")
+        )
+        assert all(torch.isfinite(p).all() for p in finished.parameters())
+        assert (finished.head.head.weight != 0).any()
+
+    def test_lengths_go_from_images_to_clips(self):
+        lengths = [frames_of_step(step, 1200) for step in range(1200)]
+        assert set(lengths) <= {1, 3, 5, 9} and lengths[0] == 1
+        assert lengths[-120:].count(9) > 60 and 9 not in lengths[:300]
+        assert {1, 3, 5} <= set(lengths[-120:])  # the shorter ones are not forgotten
+
+    def test_loss_is_that_of_flow_matching(self, latents):
+        clean, noise = (
+            latents[1][0][:2].float(),
+            torch.randn(2, 16, 9, 4, 4, generator=torch.Generator().manual_seed(2)),
+        )
+        seen = []
+
+        def perfect(x, timestep, context):
+            seen.append((x, timestep))
+            return noise - clean
+
+        assert dit_loss(perfect, clean, None, torch.tensor([0.25, 1.0]), noise) == 0
+        x, timestep = seen[0]
+        torch.testing.assert_close(x[0], 0.75 * clean[0] + 0.25 * noise[0])
+        torch.testing.assert_close(x[1], noise[1])
+        assert timestep.tolist() == [250, 1000]
+
+    def test_noise_levels_cover_the_range_and_lean_to_noise(self):
+        torch.manual_seed(0)
+        sigma = draw_sigma(20000, "cpu")
+        assert sigma.min() >= 0 and sigma.max() <= 1 and 0.6 < sigma.median() < 0.8
+        assert (torch.histc(sigma, 10, 0, 1) > 300).all()
+
+
+@pytest.mark.parametrize("num_frames", [1, 33])
+def test_latents_are_made_once_and_kept(tmp_path, monkeypatch, num_frames):
+    monkeypatch.setitem(SHARD, num_frames, 2)
+    torch.manual_seed(0)
+    vae = WanVAE(4)
+    latents, words = make_latents(tmp_path, vae, 4, num_frames, "cpu", say=lambda _: None, batch=2)
+    assert latents.shape == (4, 16, (num_frames - 1) // 4 + 1, 16, 16) and latents.dtype == torch.float16
+    scenes = [scene for shard in range(2) for scene in SceneStream(f"latents {num_frames} {shard}", 1, 2).scenes(0)]
+    assert words.tolist() == [tokenize(scene.caption)[0] for scene in scenes]
+    frames = render(scenes[0]).frames[None, :num_frames]
+    mean, std = latent_scale("cpu")
+    expected = (vae.encode((frames * 2 - 1).movedim(-1, 1)) - mean) / std
+    torch.testing.assert_close(latents[:1].float(), expected, atol=0.05, rtol=0.05)  # made in bfloat16
+
+    def never(*_):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(vae, "encode", never)
+    again, _ = make_latents(tmp_path, vae, 4, num_frames, "cpu", say=lambda _: None, batch=2)
+    assert torch.equal(latents, again)

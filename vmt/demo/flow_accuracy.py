@@ -1,0 +1,135 @@
+"""`python3 -m vmt.demo.flow_accuracy`: what of the true motion each way of reading attention sees, on the demo model.
+
+No sampling: clips with a known path are noised to a level, looked at once, and the displacement that is read on the
+thing is compared with the true one. This is how block, noise level, rope and windows are chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..features import MotionFeatures
+from ..flow_matching import seeded_noise
+from ..signals.attention_flow import AttentionFlowConfig, extract
+from ..synthetic import render
+from ..token_grid import TokenGrid
+from .sampling import load_dit, load_vae
+from .train import DIT_FILE, VAE_FILE, WEIGHTS
+from .train_dit import latent_scale
+from .transfer_cases import transfer_cases
+from .vocabulary import encode
+from .wan_dit import WanDiT, rope_angles, rotate
+
+TOKEN_PX = 16
+
+
+@torch.inference_mode()
+def tapped(dit: WanDiT, x: torch.Tensor, sigma: float) -> dict[str, dict[int, tuple[torch.Tensor, torch.Tensor]]]:
+    """{"pre" or "post": block -> (q, k)}, each (1, N, heads, D), of one pass over a latent under the empty prompt."""
+    taken, hooks = {}, []
+    for number, block in enumerate(dit.blocks):
+        part = block.self_attn
+        for norm in ("norm_q", "norm_k"):
+            keep = lambda _, __, out, key=(number, norm): taken.__setitem__(key, out.float())  # noqa: E731
+            hooks.append(getattr(part, norm).register_forward_hook(keep))
+    try:
+        dit(x, torch.tensor([1000 * sigma]), encode("")[0][None])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    heads = dit.shape.heads
+    angles = rope_angles(x.shape[2], x.shape[3] // 2, x.shape[4] // 2, dit.shape.width // heads)
+    pre = {
+        n: tuple(taken[n, norm].unflatten(-1, (heads, -1)) for norm in ("norm_q", "norm_k"))
+        for n in range(len(dit.blocks))
+    }
+    return {"pre": pre, "post": {n: tuple(rotate(t, angles) for t in qk) for n, qk in pre.items()}}
+
+
+def read_on_thing(flow, mask_tok: torch.Tensor, path_tok: torch.Tensor, block: int) -> dict[str, np.ndarray]:
+    """Per frame pair: the read displacement averaged over the thing, the true one, and the mean motion of the
+    ground."""
+    got, true, ground = [], [], []
+    for (i, j), moved in zip(flow.pairs.tolist(), flow.blocks[block].displacement_tok, strict=True):
+        on = mask_tok[i]
+        got.append((moved * on[:, None]).sum(0) / on.sum().clamp_min(1e-6))
+        true.append(path_tok[j] - path_tok[i])
+        ground.append(moved[on < 0.01].norm(dim=-1).mean())
+    return {name: torch.stack(values).numpy() for name, values in (("got", got), ("true", true), ("ground", ground))}
+
+
+def figures(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    got, true = (np.concatenate([part[name] for part in parts]) for name in ("got", "true"))
+    correlation = float(np.corrcoef(got.ravel(), true.ravel())[0, 1])
+    slope = float((got * true).sum() / (true * true).sum())
+    error = float(np.linalg.norm(got - true, axis=1).mean())
+    ground = float(np.nanmean([part["ground"].mean() for part in parts]))
+    return {"correlation": correlation, "slope": slope, "error_tok": error, "ground_tok": ground}
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m vmt.demo.flow_accuracy", description=__doc__)
+    parser.add_argument("--cases", type=int, default=16)
+    parser.add_argument("--sigmas", type=float, nargs="+", default=[0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95])
+    parser.add_argument("--ropes", nargs="+", default=["pre", "post"])
+    parser.add_argument("--centres", nargs="+", default=["match", "trusted", "own"])
+    parser.add_argument("--radii", type=int, nargs="+", default=[2])
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--heads", nargs="+", default=["mean_logits"])
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(argv)
+    dit, vae = load_dit(options.weights / DIT_FILE), load_vae(options.weights / VAE_FILE)
+    mean, std = latent_scale("cpu")
+    table: dict[tuple, list] = {}
+    for number, case in enumerate(transfer_cases(options.cases)):
+        clip = render(case.reference)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            clean = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]).float() - mean) / std
+        grid = TokenGrid.from_latent_shape(clean.shape)
+        path_tok = _per_latent_frame(clip.tracks_px[0]) / TOKEN_PX
+        mask_tok = _token_cover(clip.masks[0])
+        for sigma in options.sigmas:
+            noise = seeded_noise(tuple(clean.shape), number)
+            seen = tapped(dit, torch.lerp(clean, noise, sigma), sigma)
+            for rope, centre, radius, temperature, heads in itertools.product(
+                options.ropes, options.centres, options.radii, options.temperatures, options.heads
+            ):
+                queries = {n: qk[0] for n, qk in seen[rope].items()}
+                keys = {n: qk[1] for n, qk in seen[rope].items()}
+                features = MotionFeatures(grid, queries, keys, rope, sigma, clean, "demo")
+                config = AttentionFlowConfig(temperature=temperature, radius=radius, centre=centre, heads=heads)
+                flow = extract(features, config)
+                for block in flow.blocks:
+                    key = (sigma, rope, centre, radius, temperature, heads, block)
+                    table.setdefault(key, []).append(read_on_thing(flow, mask_tok, path_tok, block))
+        print(f"{number + 1}/{options.cases}", file=sys.stderr, flush=True)
+    names = ("sigma", "rope", "centre", "radius", "temperature", "heads", "block")
+    rows = [{**dict(zip(names, key, strict=True)), **figures(parts)} for key, parts in table.items()]
+    rows.sort(key=lambda row: -row["correlation"])
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=0) + "\n")
+    for row in rows[:40]:
+        print("  ".join(f"{value:.3f}" if isinstance(value, float) else f"{value}" for value in row.values()))
+    return 0
+
+
+def _token_cover(mask: torch.Tensor) -> torch.Tensor:
+    """Share of each token that the thing covers, (F, S), averaged over the pixel frames of a latent frame."""
+    return _per_latent_frame(torch.nn.functional.avg_pool2d(mask[:, None], TOKEN_PX)[:, 0].flatten(1))
+
+
+def _per_latent_frame(values: torch.Tensor) -> torch.Tensor:
+    """(T, ...) to (F, ...): latent frame 0 is pixel frame 0, every later one the mean of its four."""
+    return torch.cat([values[:1], values[1:].unflatten(0, (-1, 4)).mean(1)])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
