@@ -100,7 +100,7 @@ class Page:
         assert not thrown, thrown[0]
         return json.loads(value)
 
-    def wait_for(self, expression: str, what: str, *arguments, seconds: float = 240):
+    def wait_for(self, expression: str, what: str, *arguments, seconds: float = 120):
         """Returns once a JavaScript expression is true."""
         ends = time.monotonic() + seconds
         while not self.browser.execute_script(f"const args = arguments; return !!({expression})", *arguments):
@@ -114,7 +114,7 @@ class Page:
         self.wait_for(f"{card}?.querySelector('img')?.naturalWidth", f"{file.stem} and its picture among the templates")
         self.do(f"{card}.click()")
         self.wait_for("app.graph.id === args[0]", f"{file.stem} on the canvas", json.loads(file.read_text())["id"])
-        self.wait_for("!document.querySelector('.p-dialog')", "the template browser to close")
+        self.wait_for(f"!{card}", "the template browser to close")
 
     def picture(self, target: Path, width: int):
         """The whole graph as the page draws it now, scaled to a width in pixels."""

@@ -38,6 +38,16 @@ def test_judges_under_a_moving_camera():
     assert right["colour"] == right["ground"] == right["texture"] == 1 and right["shape"] > 0.9
 
 
+@pytest.mark.parametrize("texture", TEXTURES)
+def test_texture_is_told_through_noise_under_a_moving_camera(spoil, texture):
+    """Black grounds have the weakest textures, and a moving one lets no mean take the noise away."""
+    _, camera = sample_camera(Random(3), 9, 128, 128, "pan")
+    for seed in (6, 7):
+        clip = render(Scene(Ground("black", texture, seed, 26.0, 0.3), camera))
+        frames = spoil(clip.frames, seed, noise=0.02)
+        assert judge_ground(frames, object_mask(frames)) == ("black", texture)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shape_is_told_at_any_angle_and_size(shape):
     for angle in np.linspace(0, 2 * math.pi, 9):

@@ -6,6 +6,7 @@ import torch
 
 from vmt.errors import InputError
 from vmt.metrics.centroid import mask_track, object_mask, object_track
+from vmt.metrics.components import areas
 from vmt.synthetic import render, sample_scene
 
 
@@ -82,6 +83,16 @@ def test_largest_area_counts_and_specks_do_not():
     frames = torch.full((1, 128, 128, 3), 0.08)
     frames[0, 3:6, 3:6] = torch.tensor([0.95, 0.95, 0.95])
     assert not object_mask(frames).any()
+
+
+def test_salt_in_a_thing_and_threads_between_things_do_not_count(held_out_clips):
+    frames = torch.full((1, 128, 128, 3), 0.08)
+    for row in (30, 80):
+        frames[0, row : row + 20, 40:60] = torch.tensor([0.84, 0.16, 0.16])
+    frames[0, 50:80, 50] = torch.tensor([0.84, 0.16, 0.16])
+    frames[0, 35:45:3, 45:55:3] = 0.08
+    mask = object_mask(frames)
+    assert len(areas(mask[0])[1]) == 2 and mask[0, 32:48, 42:58].all() and mask[0, 82:98, 42:58].all()
 
 
 def test_tensor_and_array_give_the_same(held_out_clips):

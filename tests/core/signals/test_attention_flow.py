@@ -9,12 +9,12 @@ from vmt.signals.attention_flow import AttentionFlowConfig, attention_flow_loss,
 from vmt.signals.matching import coarse_match
 from vmt.token_grid import TokenGrid
 
-PUBLISHED = AttentionFlowConfig(span=3, radius=10, tile=(3, 4), weight="none")
+PUBLISHED = AttentionFlowConfig(span=3, radius=10, tile=(3, 4), weight="none", centre="match")
 DENSE = AttentionFlowConfig(radius=None)
 
 
 def config(**changes):
-    return dataclasses.replace(AttentionFlowConfig(), **changes)
+    return dataclasses.replace(AttentionFlowConfig(centre="match"), **changes)
 
 
 def away_from_border(grid, shift, margin=2):
@@ -324,13 +324,13 @@ def test_half_precision_features_give_nearly_the_same_flow(rolled):
 
 def test_matches_brought_along_are_used_only_where_they_fit(rolled):
     features = rolled(5, 6, (1, 1))
-    plain = extract(features).blocks[0]
+    plain = extract(features, config()).blocks[0]
     coarse = coarse_match(features.queries[0], features.keys[0], extract(features).pairs, features.grid)
     brought = dataclasses.replace(features, matches={0: coarse})
-    assert torch.equal(extract(brought).blocks[0].displacement_tok, plain.displacement_tok)
+    assert torch.equal(extract(brought, config()).blocks[0].displacement_tok, plain.displacement_tok)
     wrong = dataclasses.replace(coarse, match=torch.zeros_like(coarse.match))
     brought = dataclasses.replace(features, matches={0: wrong})
-    assert not torch.equal(extract(brought).blocks[0].centres, plain.centres)
+    assert not torch.equal(extract(brought, config()).blocks[0].centres, plain.centres)
     hotter = extract(brought, config(temperature=2.0)).blocks[0]
     assert torch.equal(hotter.centres, plain.centres)
 
