@@ -41,8 +41,8 @@ def held_out_prompts(num: int, seed: int = 0) -> list[Scene]:
 def transfer_cases(num: int, seed: int = 0) -> list[TransferCase]:
     """Held-out cases of one moving thing each.
 
-    The reference is a held-out scene whose motion goes round all of them in turn; the prompt is a held-out combination of
-    another colour, another shape and another ground colour.
+    The reference is a held-out scene whose motion goes round all of them in turn; the prompt is a held-out
+    combination of another colour, another shape and another ground colour.
     """
     cases = []
     for i in range(num):
