@@ -83,8 +83,9 @@ def test_upload_and_run_as_a_user_does(page, take_pictures, tmp_path):
     )
     run = "[data-testid=queue-button]"
     page.do(f"document.querySelector('{run} button, button{run}').click()")
-    page.wait_for("window.ended", "the end of the run", seconds=500)
-    ended, detail = page.do("return window.ended")
+    refusal = "document.querySelector('.p-dialog')?.innerText"
+    page.wait_for(f"window.ended || {refusal}", "the end of the run", seconds=500)
+    ended, detail = page.do(f"return window.ended ?? ['refused', {refusal}]")
     assert ended == "execution_success", detail
     size = [128, 128] if take_pictures else [64, 64]
     shown = "[...document.querySelectorAll('video')].filter(v => v.src.includes(args[0]))[0]"

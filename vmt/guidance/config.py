@@ -12,7 +12,7 @@ UPDATES = ("rms", "adam", "sign")
 class GuidanceConfig:
     """How strongly, when and how the noisy latent is moved.
 
-    Defaults are those of the small-model trial, except where a field says otherwise. FastVMT's published setting
+    Defaults were found on small models, except where a field says otherwise. FastVMT's published setting
     (arXiv 2602.05551) is update="adam", strength=.003, strength_decay=1/3, inner_steps=10, recompute_every=3.
     """
 
