@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
+from .sampling import load_vae
 from .train_dit import make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
 from .wan_dit import WanShape
-from .wan_vae import WanVAE
 
 WEIGHTS = Path(__file__).parent / "weights"
 DIT_FILE = Path("diffusion_models") / "vmt_demo_wan_t2v.safetensors"
@@ -60,8 +59,7 @@ def main(argv: list[str]) -> int:
             }
             done.write_text(json.dumps(report))
             print("vae round trip, dB:", report, flush=True)
-        vae = WanVAE().to(options.device)
-        vae.load_state_dict({name: t.float() for name, t in load_file(vae_path).items()})
+        vae = load_vae(vae_path).to(options.device)
         images = make_latents(options.work, vae, options.images, 1, options.device, until=until, batch=32)
         clips = make_latents(options.work, vae, options.clips, 33, options.device, until=until)
         dit = train_dit(

@@ -145,7 +145,5 @@ def train_dit(
         if time.time() > until:
             raise TimeoutError("time is up; run the command again to go on")
     run.save()
-    with torch.no_grad():
-        for name, parameter in dit.named_parameters():
-            parameter.copy_(run.average[name])
+    run.use_average()
     return dit

@@ -64,9 +64,7 @@ def train_vae(
         if time.time() > until:
             raise TimeoutError("time is up; run the command again to go on")
     run.save()
-    with torch.no_grad():
-        for name, parameter in vae.named_parameters():
-            parameter.copy_(run.average[name])
+    run.use_average()
     _fold(vae, device)
     return vae
 

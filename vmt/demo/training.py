@@ -68,6 +68,12 @@ class Run:
         weight = 1 - min(self.ema, self.step / (self.step + 10))
         torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), weight)
 
+    @torch.no_grad()
+    def use_average(self) -> None:
+        """Put the moving average in the place of the parameters: what a finished run hands out."""
+        for name, parameter in self.parameters.items():
+            parameter.copy_(self.average[name])
+
     def save(self) -> None:
         tensors = {f"parameter.{name}": p.detach() for name, p in self.parameters.items()}
         tensors.update({f"average.{name}": p for name, p in self.average.items()})
