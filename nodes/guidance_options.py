@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from comfy_api.latest import io
 
+from ..vmt.errors import check_choice
 from ..vmt.guidance.config import UPDATES, GuidanceConfig
-from .host.input_check import check_choice
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()

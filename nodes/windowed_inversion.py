@@ -4,12 +4,13 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
+from ..vmt.errors import check_choice
 from ..vmt.features import MotionFeatures
 from ..vmt.signals.attention_flow import AttentionFlowConfig
 from ..vmt.signals.frame_pairs import frame_pairs
 from ..vmt.signals.matching import coarse_match
 from .host.capture import Tap
-from .host.input_check import check_choice, check_conditioning, check_reference
+from .host.input_check import check_conditioning, check_reference
 from .host.model_check import check_wan, parse_blocks
 from .host.reference_pass import MODES, look_at_reference
 from .types import Features

@@ -9,6 +9,13 @@ class InputError(ValueError):
     """An input cannot run, or would run and be silently wrong. The user can change it."""
 
 
+def check_choice(name: str, value, allowed) -> None:
+    """Raises InputError if `value` is not one of `allowed`, a list of names or numbers."""
+    if value not in allowed:
+        names = " or ".join(str(choice) for choice in allowed)
+        raise InputError(f"{name} is {value!r}; {names} is allowed. Choose one of them.")
+
+
 class UnsupportedModelError(InputError):
     """The model lacks what a method needs: another architecture, no such block, attention replaced elsewhere."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, check_choice
 from .token_grid import TokenGrid
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class MotionFeatures:
     matches: dict[int, CoarseMatch] = field(default_factory=dict)  # optional, block -> whole-frame matches
 
     def __post_init__(self):
-        if self.rope not in ("pre", "post"):
-            raise InputError(f"rope is {self.rope!r}; 'pre' or 'post' is allowed. Choose one of them.")
+        check_choice("rope", self.rope, ("pre", "post"))
         if not self.queries or sorted(self.queries) != sorted(self.keys):
             raise InputError(
                 f"Queries of blocks {sorted(self.queries)} and keys of blocks {sorted(self.keys)} were given; both "

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, check_choice
 from .signals.attention_flow import AttentionFlow
 
 STYLES = ("arrows", "colour")
@@ -37,11 +37,9 @@ def draw_displacement(
             f"The frames to draw on have shape {tuple(frames.shape)}; (frames, height, width, 3) is allowed. "
             "Connect the frames of the reference video."
         )
-    if style not in STYLES:
-        raise InputError(f"style is {style!r}; {' or '.join(STYLES)} is allowed. Choose one of them.")
+    check_choice("style", style, STYLES)
     block = next(iter(flow.blocks)) if block is None else block
-    if block not in flow.blocks:
-        raise InputError(f"Block {block} was not measured; {sorted(flow.blocks)} were. Choose one of them.")
+    check_choice("block", block, sorted(flow.blocks))
 
     nearest = (flow.pairs[:, 1] - flow.pairs[:, 0] == 1).nonzero().flatten().tolist()
     measured, grid = flow.blocks[block], flow.grid

@@ -9,12 +9,6 @@ from ...vmt.token_grid import TokenGrid
 from .model_check import WanSizes
 
 
-def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raises InputError if `value` is not one of a list; the host lets any text through to a list input."""
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}; {' or '.join(allowed)} is allowed. Choose one of them.")
-
-
 def check_video_latent(name: str, latent: Tensor, wan: WanSizes) -> TokenGrid:
     """The token grid of a latent (B, C, F, h, w) that fits the model and has at least two latent frames.
 

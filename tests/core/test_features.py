@@ -28,7 +28,7 @@ def test_blocks_are_sorted():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rope": "none"}, "'pre' or 'post'"),
+        ({"rope": "none"}, "pre or post"),
         ({"keys": {3: torch.zeros(1, 24, 2, 8)}}, r"blocks \[3, 7\] and keys of blocks \[3\]"),
         ({"queries": {}, "keys": {}}, "at least one"),
         ({"grid": TokenGrid(2, 3, 5)}, r"\(1, 30, heads, channels\) for a 2x3x5 token grid"),

@@ -2,12 +2,15 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from vmt.demo.flow_accuracy import tapped
+from vmt.demo.sampling import load_dit, load_vae
 from vmt.demo.train import DIT_FILE, VAE_FILE, WEIGHTS
+from vmt.demo.train_dit import latent_scale
 from vmt.demo.vocabulary import encode
 from vmt.demo.wan_dit import WanDiT, WanShape
 from vmt.demo.wan_vae import HALVES_TIME, LATENT_CHANNELS, MULTIPLIERS, WanVAE, fold_latent_statistics
+from vmt.flow_matching import seeded_noise
 
 
 def _shake(module: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -92,9 +95,7 @@ def test_stock_loader_gives_the_weights_own_velocity(executor):
         "inputs": {"clip": ["clip", 0], "text": "a red star on a plain navy ground"},
     }
     got = executor.run(graph, want={"model": ["model", 0], "text": ["text", 0]}).got
-    state = {name: tensor.float() for name, tensor in load_file(WEIGHTS / DIT_FILE).items()}
-    ours = WanDiT(WanShape(blocks=1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))))
-    ours.load_state_dict(state)
+    ours = load_dit(WEIGHTS / DIT_FILE)
     x = torch.randn(1, 16, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
         text = got["text"][0][0]
@@ -103,18 +104,39 @@ def test_stock_loader_gives_the_weights_own_velocity(executor):
 
         comfy.model_management.load_models_gpu([got["model"]])
         expected = got["model"].model.diffusion_model(x, torch.tensor([800.0]), text)
-        torch.testing.assert_close(ours.eval()(x, torch.tensor([800.0]), text), expected, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(ours(x, torch.tensor([800.0]), text), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rope", ["pre", "post"])
+def test_host_free_figures_read_the_queries_and_keys_that_the_node_reads(executor, rope):
+    sigma, clean = 0.5, torch.randn(1, 16, 3, 16, 16, generator=torch.Generator().manual_seed(7))
+    graph = _loaders()
+    graph["text"] = {"class_type": "CLIPTextEncode", "inputs": {"clip": ["clip", 0], "text": ""}}
+    graph["seen"] = {
+        "class_type": "VMT_WindowedInversion",
+        "inputs": {
+            "model": ["model", 0], "reference": ["reference", 0], "positive": ["text", 0], "mode": "noised_reference",
+            "sigma": sigma, "blocks": "0, 4", "noise_seed": 3, "steps": 1, "rope": rope,
+        },
+    }  # fmt: skip
+    mean, std = latent_scale("cpu")
+    given = {"reference": {"samples": clean * std + mean}}
+    node = executor.run(graph, want={"seen": ["seen", 0]}, give=given).got["seen"]
+    noised = torch.lerp(clean, seeded_noise(tuple(clean.shape), 3), sigma)
+    seen = tapped(load_dit(WEIGHTS / DIT_FILE), noised, sigma)[rope]
+    for block in (0, 4):
+        torch.testing.assert_close(seen[block][0], node.queries[block], atol=2e-3, rtol=1e-3)
+        torch.testing.assert_close(seen[block][1], node.keys[block], atol=2e-3, rtol=1e-3)
 
 
 def test_stock_loader_gives_the_vaes_own_pixels(executor):
     vae = executor.run(_loaders(), want={"vae": ["vae", 0]}).got["vae"]
-    ours = WanVAE()
-    ours.load_state_dict({name: tensor.float() for name, tensor in load_file(WEIGHTS / VAE_FILE).items()})
+    ours = load_vae(WEIGHTS / VAE_FILE)
     frames = torch.rand(5, 64, 64, 3, generator=torch.Generator().manual_seed(6))
     with torch.inference_mode():
         latent = vae.encode(frames)
         theirs = vae.decode(latent)[0]
-        mine = ours.eval().decode(ours.encode((frames * 2 - 1).movedim(-1, 0)[None]))[0].movedim(0, -1)
+        mine = ours.decode(ours.encode((frames * 2 - 1).movedim(-1, 0)[None]))[0].movedim(0, -1)
         torch.testing.assert_close(theirs, (mine / 2 + 0.5).clamp(0, 1), atol=2e-3, rtol=0)
 
 

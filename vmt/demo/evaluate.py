@@ -1,99 +1,37 @@
-"""`python3 -m vmt.demo.evaluate`: how often the demo model draws what a held-out prompt names, without a host."""
+"""`python3 -m vmt evaluate WHAT`: the demo model judged. Each of them is one file, and knows `--help`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import time
-from collections.abc import Iterable
-from pathlib import Path
-
-import torch
 
 from ..errors import InputError
-from ..metrics.summary import summarise
-from ..synthetic.scene import Scene
-from .contact_sheet import contact_sheet
-from .judgement import Judgement, judge_sample
-from .sampling import load_dit, load_vae, sample
-from .train import DIT_FILE, VAE_FILE, WEIGHTS
-from .transfer_cases import held_out_prompts, score_transfer, transfer_cases
 
-__all__ = ["evaluate_samples", "held_out_prompts", "main", "sample", "score_transfer", "summarise", "transfer_cases"]
-SHEET_ROWS, SHEET_COLUMNS = 32, 9
+USAGE = """\
+usage: python3 -m vmt evaluate WHAT ...
 
-
-def evaluate_samples(samples: Iterable[tuple[Scene, torch.Tensor]]) -> dict[str, float]:
-    """Shares over clips, 0..1, of samples drawn from single-thing prompts.
-
-    Args:
-        samples: the scene whose caption was the prompt, and frames (T,H,W,3) float 0..1.
-    Returns:
-        colour_right, ground_right (its colour), texture_right, shape_right, no_jump: shares of clips; one_object: share
-        of frames with exactly one connected thing; num: clips.
-    """
-    return _shares([judge_sample(scene, frames) for scene, frames in samples])
-
-
-def _shares(judged: list[Judgement]) -> dict[str, float]:
-    summary = summarise([clip.figures() for clip in judged], 1)
-    return {**{key: figure["mean"] for key, figure in summary.items()}, "num": len(judged)}
-
-
-def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 -m vmt.demo.evaluate", description=__doc__)
-    parser.add_argument("--num", type=int, default=128, help="clips (default: %(default)s)")
-    parser.add_argument(
-        "--out", type=Path, default=Path("evaluation"), help="folder of the results (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--weights", type=Path, default=WEIGHTS, help="folder of the weights (default: the repository's)"
-    )
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--cfg", type=float, default=4.0)
-    parser.add_argument("--shift", type=float, default=5.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--half", action="store_true", help="sample in bfloat16: twice as fast, for a quick look")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args(argv)
+  samples    how often the demo model draws what a held-out prompt names
+  transfer   the demo workflow on held-out cases through a real ComfyUI, beside its controls
+  sweep      the same with one setting of the method changed at a time
+  flow       what of the true motion each way of reading attention sees
+"""
 
 
 def main(argv: list[str]) -> int:
-    options = parse(argv)
+    what, rest = argv[0] if argv else "", argv[1:]
     try:
-        dit = load_dit(options.weights / DIT_FILE).to(options.device)
-        vae = load_vae(options.weights / VAE_FILE).to(options.device)
-        scenes = held_out_prompts(options.num, options.seed)
-        clips, started = [], time.time()
-        for i in range(0, len(scenes), options.batch):
-            captions = [scene.caption for scene in scenes[i : i + options.batch]]
-            clips += sample(
-                dit, vae, captions, options.steps, options.cfg, options.shift, options.seed + i, half=options.half
-            )
-            print(f"{len(clips)}/{len(scenes)} clips, {time.time() - started:.0f} s", file=sys.stderr, flush=True)
-        judged = [judge_sample(scene, frames) for scene, frames in zip(scenes, clips, strict=True)]
-        figures = _shares(judged)
+        if what == "samples":
+            from .evaluate_samples import main as evaluate
+        elif what == "transfer":
+            from .evaluate_transfer import main as evaluate
+        elif what == "sweep":
+            from .sweep import main as evaluate
+        elif what == "flow":
+            from .flow_accuracy import main as evaluate
+        else:
+            asked = what in ("-h", "--help", "help")
+            print(USAGE, end="", file=sys.stdout if asked else sys.stderr)
+            return 0 if asked else 2
+        return evaluate(rest)
     except InputError as error:
-        print(error, file=sys.stderr)
+        print(f"vmt: {error}", file=sys.stderr)
         return 2
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    cases = [{"caption": s.caption, "seen": j.words, **j.figures()} for s, j in zip(scenes, judged, strict=True)]
-    (options.out / "clips.json").write_text(json.dumps(cases, indent=1) + "\n", encoding="utf-8")
-    contact_sheet(_sheet_rows(scenes, clips), SHEET_COLUMNS).save(options.out / "sheet.png")
-    print(json.dumps(figures, indent=2))
-    return 0
-
-
-def _sheet_rows(scenes: list[Scene], clips: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-    rows = {}
-    for number, (scene, frames) in enumerate(zip(scenes[:SHEET_ROWS], clips, strict=False)):
-        thing, ground = scene.objects[0], scene.ground
-        rows[f"{number}\n{thing.colour}\n{thing.shape}\n{ground.texture}\n{ground.colour}"] = frames
-    return rows
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""`python3 -m vmt.demo.flow_accuracy`: what of the true motion each way of reading attention sees, on the demo model.
+"""`python3 -m vmt evaluate flow`: what of the true motion each way of reading attention sees, on the demo model.
 
 No sampling: clips with a known path are noised to a level, looked at once, and the displacement that is read on the
 thing is compared with the true one. This is how block, noise level, rope and windows are chosen.
@@ -75,7 +75,7 @@ def figures(parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m vmt.demo.flow_accuracy", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python3 -m vmt evaluate flow", description=__doc__)
     parser.add_argument("--cases", type=int, default=16)
     parser.add_argument("--sigmas", type=float, nargs="+", default=[0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95])
     parser.add_argument("--ropes", nargs="+", default=["pre", "post"])
@@ -129,7 +129,3 @@ def _token_cover(mask: torch.Tensor) -> torch.Tensor:
 def _per_latent_frame(values: torch.Tensor) -> torch.Tensor:
     """(T, ...) to (F, ...): latent frame 0 is pixel frame 0, every later one the mean of its four."""
     return torch.cat([values[:1], values[1:].unflatten(0, (-1, 4)).mean(1)])
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 import torch
 
-from .sampling import load_vae
+from ..errors import InputError
+from .sampling import load_dit, load_vae
 from .train_dit import make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
-from .wan_dit import WanShape
+from .wan_dit import WanDiT, WanShape
 
 WEIGHTS = Path(__file__).parent / "weights"
 DIT_FILE = Path("diffusion_models") / "vmt_demo_wan_t2v.safetensors"
@@ -28,17 +30,29 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--out", type=Path, default=WEIGHTS, help="where the finished weights go (default: the repository's)"
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--vae-steps", type=int, default=16000)
+    parser.add_argument("--vae-steps", type=int, default=8000)
     parser.add_argument("--vae-batch", type=int, default=2, help="clips a step")
-    parser.add_argument("--images", type=int, default=8192, help="training images for the DiT")
-    parser.add_argument("--clips", type=int, default=2048, help="training clips of 33 frames for the DiT")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=4, help="whole clips a step")
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--images", type=int, default=20480, help="training images for the DiT")
+    parser.add_argument("--clips", type=int, default=3072, help="training clips of 33 frames for the DiT")
+    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
+    parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
+    parser.add_argument(
+        "--further", action="store_true",
+        help="train the finished DiT of --out further on its own VAE, with a learning rate that starts afresh",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
     return parser.parse_args(argv)
+
+
+def first_dit(options: argparse.Namespace) -> WanDiT:
+    """The model that a training of the DiT begins with."""
+    if options.further:
+        return load_dit(options.out / DIT_FILE).train().requires_grad_()
+    torch.manual_seed(1)  # the training command owns its process
+    return WanDiT(WanShape(blocks=options.blocks))
 
 
 def main(argv: list[str]) -> int:
@@ -51,7 +65,7 @@ def main(argv: list[str]) -> int:
     vae_path = options.out / VAE_FILE
     done = options.work / "vae.done"
     try:
-        if not done.exists():
+        if not (done.exists() or options.further):
             vae = train_vae(options.work, options.vae_steps, options.vae_batch, options.device, until=until)
             save_half(vae, vae_path, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
             report = {
@@ -63,12 +77,15 @@ def main(argv: list[str]) -> int:
         images = make_latents(options.work, vae, options.images, 1, options.device, until=until, batch=32)
         clips = make_latents(options.work, vae, options.clips, 33, options.device, until=until)
         dit = train_dit(
-            options.work, images, clips, WanShape(blocks=options.blocks), options.steps, options.batch, options.lr,
-            options.device, until=until,
+            options.work, images, clips, first_dit(options), options.steps, options.batch, options.lr, options.device,
+            until=until,
         )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
     except TimeoutError as error:
         print(error)
         return 3
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     print(f"wrote {options.out / DIT_FILE} and {vae_path}")
     return 0

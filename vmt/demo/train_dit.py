@@ -7,6 +7,8 @@ clip are the latent of its first 17 frames.
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -17,13 +19,12 @@ from ..synthetic.render import draw
 from .train_vae import channels_last
 from .training import Run, SceneStream, rate, stream
 from .vocabulary import embed, tokenize
-from .wan_dit import WanDiT, WanShape
+from .wan_dit import WanDiT
 from .wan_vae import LATENT_MEAN, LATENT_STD, WanVAE
 
 SHARD = {1: 1024, 33: 256}  # clips in one file, by their frames
-TRAINING_SHIFT = 3.0
+TRAINING_SHIFT = 2.5  # of a single latent frame
 NULL_SHARE = 0.1
-DEMO_SHAPE = WanShape()
 
 
 def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,10 +80,15 @@ def _first_frames(scene: dict[str, torch.Tensor], num_frames: int, device: str) 
     return scene
 
 
-def draw_sigma(batch: int, device) -> torch.Tensor:
-    """Noise levels (B,): logit-normal, shifted towards noise; a fifth uniform."""
+def draw_sigma(batch: int, frames: int, device) -> torch.Tensor:
+    """Noise levels (B,) of clips of so many latent frames: logit-normal, shifted towards noise; a fifth uniform.
+
+    The shift grows with the square root of the tokens (arXiv 2403.03206, section 5.3.2): the more frames show the same
+    thing, the more noise is needed to hide it, and where it goes is decided at levels at which one frame says little.
+    """
+    shift = TRAINING_SHIFT * frames**0.5
     s = torch.sigmoid(torch.randn(batch, device=device))
-    s = TRAINING_SHIFT * s / (1 + (TRAINING_SHIFT - 1) * s)
+    s = shift * s / (1 + (shift - 1) * s)
     return torch.where(torch.rand(batch, device=device) < 0.2, torch.rand(batch, device=device), s)
 
 
@@ -91,6 +97,13 @@ def dit_loss(dit, clean: torch.Tensor, context: torch.Tensor, sigma: torch.Tenso
     level = sigma.view(-1, 1, 1, 1, 1)
     velocity = dit(torch.lerp(clean, noise, level), 1000 * sigma, context)
     return (velocity.float() - (noise - clean)).pow(2).mean()
+
+
+def compiled(function):
+    """The function compiled, which halves a step's time; as it is where there is no compiler (on a CPU: for C++)."""
+    if torch.cuda.is_available() or shutil.which(os.environ.get("CXX", "c++")):
+        return torch.compile(function, dynamic=False)
+    return function
 
 
 def frames_of_step(step: int, steps: int) -> int:
@@ -108,21 +121,20 @@ def frames_of_step(step: int, steps: int) -> int:
 
 def train_dit(
     folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor],
-    shape: WanShape = DEMO_SHAPE,
-    steps: int = 20000, batch: int = 4, lr: float = 1e-3, device: str = "cpu", say=print, until: float = float("inf"),
+    dit: WanDiT, steps: int, batch: int, lr: float, device: str = "cpu", say=print, until: float = float("inf"),
 ) -> WanDiT:  # fmt: skip
     """Train, or go on from `folder`'s checkpoint; returns the averaged model.
 
     Args:
         images, clips: latents and word numbers from `make_latents`, of 1 and of 33 frames.
+        dit: the model that a run begins with; trained in place. A checkpoint takes its place.
         batch: clips of 9 latent frames a step; a step of shorter ones holds as many tokens.
     """
-    torch.manual_seed(1)  # the training command owns its process
-    dit = WanDiT(shape).to(device)
+    dit = dit.to(device)
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
     run = Run(dit, matrices, lr, folder / "dit.checkpoint.safetensors", ema=0.998)
-    torch.manual_seed(1000 + run.step)
-    loss_of = torch.compile(dit_loss, dynamic=False)
+    torch.manual_seed(1000 + run.step)  # the training command owns its process
+    loss_of = compiled(dit_loss)
     started, base, losses = time.time(), run.seconds, {}
     while run.step < steps:
         length = frames_of_step(run.step, steps)
@@ -130,7 +142,7 @@ def train_dit(
         index = torch.randint(len(latents), (batch * 9 // length,), device=latents.device)
         clean, numbers = latents[index][:, :, :length].float(), words[index]
         numbers = numbers * (torch.rand(len(index), 1, device=device) >= NULL_SHARE)
-        context, sigma, noise = embed(numbers), draw_sigma(len(index), device), torch.randn_like(clean)
+        context, sigma, noise = embed(numbers), draw_sigma(len(index), length, device), torch.randn_like(clean)
         with torch.autocast(device, torch.bfloat16):
             loss = loss_of(dit, clean, context, sigma, noise)
         loss.backward()
@@ -140,10 +152,7 @@ def train_dit(
         if run.step % 50 == 0:
             parts = "  ".join(f"{frames} frames {value.item():.4f}" for frames, value in sorted(losses.items()))
             say(f"dit {run.step}/{steps}  loss of {parts}  {run.seconds:.0f} s")
-        if run.step % 200 == 0 or time.time() > until:
-            run.save()
-        if time.time() > until:
-            raise TimeoutError("time is up; run the command again to go on")
+        run.keep(every=200, until=until)
     run.save()
     run.use_average()
     return dit

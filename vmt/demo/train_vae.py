@@ -35,7 +35,7 @@ def vae_loss(vae: WanVAE, frames: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
 
 
 def train_vae(
-    folder: Path, steps: int = 16000, batch: int = 2, device: str = "cpu", say=print, until: float = float("inf"), lr:
+    folder: Path, steps: int, batch: int, device: str = "cpu", say=print, until: float = float("inf"), lr:
         float = 2e-3
 ) -> WanVAE:  # fmt: skip
     """Train, or go on from `folder`'s checkpoint; returns the averaged model with its latent scale folded in.
@@ -59,10 +59,7 @@ def train_vae(
         run.seconds = base + time.time() - started
         if run.step % 100 == 0:
             say(f"vae {run.step}/{steps}  PSNR {10 * torch.log10(4 / total).item():.2f} dB  {run.seconds:.0f} s")
-        if run.step % 100 == 0 or time.time() > until:
-            run.save()
-        if time.time() > until:
-            raise TimeoutError("time is up; run the command again to go on")
+        run.keep(every=100, until=until)
     run.save()
     run.use_average()
     _fold(vae, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from random import Random
 
@@ -73,6 +74,14 @@ class Run:
         """Put the moving average in the place of the parameters: what a finished run hands out."""
         for name, parameter in self.parameters.items():
             parameter.copy_(self.average[name])
+
+    def keep(self, every: int, until: float) -> None:
+        """Save a checkpoint at every so many steps; at time `until` save one and raise TimeoutError."""
+        late = time.time() > until
+        if late or self.step % every == 0:
+            self.save()
+        if late:
+            raise TimeoutError("time is up; run the command again to go on")
 
     def save(self) -> None:
         tensors = {f"parameter.{name}": p.detach() for name, p in self.parameters.items()}

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..errors import InputError, StateError
+from ..errors import InputError, StateError, check_choice
 from ..flow_matching import shifted_sigmas, unshift_sigma
 
 METHODS = ("euler", "midpoint")
@@ -44,8 +44,7 @@ def integrate(
             f"Noise levels {_short(sigmas)} were given; at least two, strictly rising or falling within 0..1, are "
             "allowed. Change the number of steps or the end of the schedule."
         )
-    if method not in METHODS:
-        raise InputError(f"method is {method!r}; {' or '.join(METHODS)} is allowed. Choose one of them.")
+    check_choice("method", method, METHODS)
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     for i, (sigma, to_sigma) in enumerate(steps):
         velocity = velocity_fn(x, sigma).to(x)

@@ -18,11 +18,12 @@ usage: python3 -m vmt COMMAND ...
   test [PYTEST ...]  the tests, with pytest's own options
   comfy [COMFYUI ...] ComfyUI with these nodes in your browser, with ComfyUI's own options; Ctrl-C ends it
   train demo [...]   makes the weights of the demo model again
+  evaluate [...]     judges the demo model, and motion transfer on it, on held-out cases
 
 The first run installs what is needed into .vmt inside this folder (some minutes, 4 GB). With COMFYUI_PATH set to the
 folder of a ComfyUI, that one is used as it is, with its own Python (COMFYUI_PYTHON names it if it is not found).
 """
-COMMANDS = ("demo", "test", "comfy", "train")
+COMMANDS = ("demo", "test", "comfy", "train", "evaluate")
 
 
 def main(argv: list[str]) -> int:
@@ -68,6 +69,10 @@ def work(command: str, rest: list[str]) -> int:
         from ..demo.train import main as train
 
         return train(rest[1:]) or 0
+    if command == "evaluate":
+        from ..demo.evaluate import main as evaluate
+
+        return evaluate(rest)
     from ..demo.run import main as demo
 
     return demo(arguments.demo(rest), host_tree.current()) or 0

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..errors import InputError
+from ..errors import check_choice
 from .components import areas, drop_small
 from .palette import THINGS, as_frames, ground_colour, ground_distance, thing_distances
 
@@ -28,8 +28,8 @@ def object_mask(frames, colour: str | None = None) -> np.ndarray:
         InputError: frames of another form, or a colour that no thing has.
     """
     frames = as_frames(frames)
-    if colour is not None and colour not in THINGS:
-        raise InputError(f"Colour {colour!r} was given; things are {', '.join(THINGS)}. Choose one of them.")
+    if colour is not None:
+        check_choice("colour", colour, THINGS)
     ground = ground_colour(frames)
     things = thing_distances(frames)
     mask = np.ones(frames.shape[:3], bool) if ground is None else things.min(-1) < ground_distance(frames, ground)

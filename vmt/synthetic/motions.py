@@ -11,6 +11,8 @@ from random import Random
 
 import torch
 
+from ..errors import check_choice
+
 Room = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -69,10 +71,10 @@ def _circle(rng, room, num_frames, turns, radius):
 
 
 def bounce(rng: Random, room: Room, num_frames: int) -> torch.Tensor:
-    """A ball thrown sideways: parabolas between bounces on the same floor."""
-    hops = rng.uniform(1.5, 3.0)
+    """A ball thrown sideways: parabolas between bounces on the same floor, in 33 frames at most 11 px a frame."""
+    hops = rng.uniform(1.0, 2.0)
     t = (_time(num_frames) * hops + rng.uniform(0, 1)) % 1
-    height = rng.uniform(0.4, 0.8) * _extent(room)
+    height = rng.uniform(0.3, 0.5) * _extent(room)
     along = rng.choice((-1, 1)) * rng.uniform(0.4, 1.0) * _extent(room) * _time(num_frames)
     return _point(rng, room) + torch.stack([-height * 4 * t * (1 - t), along], -1)
 
@@ -109,6 +111,7 @@ def object_path(motion: str, rng: Random, room: Room, num_frames: int) -> torch.
     """A path of that motion that stays in the room, shifted into it where it can be, drawn again where it can't."""
     low = torch.tensor([room[0][0], room[1][0]])
     high = torch.tensor([room[0][1], room[1][1]])
+    check_choice("motion", motion, OBJECT_MOTIONS)
     while True:
         path = OBJECT_MOTIONS[motion](rng, room, num_frames)
         first, last = path.amin(0), path.amax(0)

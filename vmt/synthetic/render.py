@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from ..demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
+from ..errors import InputError, check_choice
 from .ground import ground_tone
 from .scene import Scene, project
 from .shapes import NUM_ANGLES, outline_tables
@@ -36,11 +37,26 @@ class Clip:
 
 
 def _rgb(names: list[str], table: dict[str, tuple[int, int, int]]) -> torch.Tensor:
+    for name in names:
+        check_choice("colour", name, table)
     return torch.tensor([table[name] for name in names], dtype=torch.float32) / 255
 
 
 def stack(scenes: list[Scene]) -> dict[str, torch.Tensor]:
-    """Scenes of equal length as tensors with a leading batch axis; absent objects have size 0."""
+    """Scenes of equal length as tensors with a leading batch axis; absent objects have size 0.
+
+    Raises:
+        InputError: scenes of unequal length, or a colour, shape or texture that is not in the vocabulary.
+    """
+    if len({scene.num_frames for scene in scenes}) > 1:
+        raise InputError(
+            f"Scenes of {sorted({scene.num_frames for scene in scenes})} frames were given; one batch holds scenes of "
+            "equal length. Draw them one by one."
+        )
+    for scene in scenes:
+        check_choice("texture", scene.ground.texture, TEXTURES)
+        for thing in scene.objects:
+            check_choice("shape", thing.shape, SHAPES)
     num_objects = max(len(scene.objects) for scene in scenes)
     frames = scenes[0].num_frames
     batch = {

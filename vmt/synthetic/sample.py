@@ -7,6 +7,7 @@ from random import Random
 import torch
 
 from ..demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
+from ..errors import check_choice
 from .figure import FIGURE_MOTIONS, make_figure
 from .motions import CAMERA_MOTIONS, OBJECT_MOTIONS, compose_cameras, object_path
 from .scene import Ground, Scene, SceneObject
@@ -50,6 +51,7 @@ def sample_scene(
         held_out: True gives only held-out combinations (kinds with objects), False only training ones.
     """
     kind = kind or rng.choices(KINDS, KIND_SHARES)[0]
+    check_choice("kind", kind, KINDS)
     while True:
         scene = _BUILDERS[kind](rng, num_frames, height, width)
         if not scene.objects or scene_is_held_out(scene) == held_out:

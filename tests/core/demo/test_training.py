@@ -3,11 +3,12 @@ from random import Random
 import pytest
 import torch
 
+from vmt.demo.train import DIT_FILE, first_dit, parse
 from vmt.demo.train_dit import SHARD, dit_loss, draw_sigma, frames_of_step, latent_scale, make_latents, train_dit
-from vmt.demo.train_vae import CROP, CROP_FRAMES, _crops
+from vmt.demo.train_vae import CROP, CROP_FRAMES, _crops, save_half
 from vmt.demo.training import Run, SceneStream, rate, stream
 from vmt.demo.vocabulary import tokenize
-from vmt.demo.wan_dit import WanShape
+from vmt.demo.wan_dit import WanDiT, WanShape
 from vmt.demo.wan_vae import WanVAE
 from vmt.synthetic import is_held_out, render, sample_scene
 
@@ -151,15 +152,27 @@ class TestDitTraining:
     def test_stopped_and_taken_up_again(self, tmp_path, latents, monkeypatch):
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)  # a minute for three steps otherwise
         with pytest.raises(TimeoutError, match="run the command again"):
-            train_dit(tmp_path, *latents, shape=TINY, steps=8, batch=1, say=lambda _: None, until=0)
+            train_dit(tmp_path, *latents, WanDiT(TINY), steps=8, batch=1, lr=1e-3, say=lambda _: None, until=0)
         said = []
-        train_dit(tmp_path, *latents, shape=TINY, steps=8, batch=1, say=said.append)
+        train_dit(tmp_path, *latents, WanDiT(TINY), steps=8, batch=1, lr=1e-3, say=said.append)
         assert said == []  # it says something at step 0 only, which was done before
         finished = train_dit(
-            tmp_path, *latents, shape=TINY, steps=8, batch=1, say=lambda _: pytest.fail("it was finished")
+            tmp_path, *latents, WanDiT(TINY), steps=8, batch=1, lr=1e-3, say=lambda _: pytest.fail("it was finished")
         )
         assert all(torch.isfinite(p).all() for p in finished.parameters())
         assert (finished.head.head.weight != 0).any()
+
+    def test_further_training_begins_with_the_finished_weights(self, tmp_path):
+        torch.manual_seed(0)
+        finished = WanDiT(TINY)
+        save_half(finished, tmp_path / DIT_FILE, {})
+        further = first_dit(parse(["--further", "--out", str(tmp_path)]))
+        for name, parameter in further.named_parameters():
+            assert parameter.requires_grad
+            torch.testing.assert_close(parameter.data, finished.get_parameter(name).data, atol=1e-3, rtol=1e-3)
+        assert further.training
+        afresh = first_dit(parse(["--blocks", "1", "--out", str(tmp_path)]))
+        assert torch.equal(afresh.head.head.weight, torch.zeros_like(afresh.head.head.weight))
 
     def test_lengths_go_from_images_to_clips(self):
         lengths = [frames_of_step(step, 1200) for step in range(1200)]
@@ -186,9 +199,10 @@ class TestDitTraining:
 
     def test_noise_levels_cover_the_range_and_lean_to_noise(self):
         torch.manual_seed(0)
-        sigma = draw_sigma(20000, "cpu")
-        assert sigma.min() >= 0 and sigma.max() <= 1 and 0.6 < sigma.median() < 0.8
-        assert (torch.histc(sigma, 10, 0, 1) > 300).all()
+        image, clip = draw_sigma(20000, 1, "cpu"), draw_sigma(20000, 9, "cpu")
+        for sigma in (image, clip):
+            assert sigma.min() >= 0 and sigma.max() <= 1 and (torch.histc(sigma, 10, 0, 1) > 300).all()
+        assert 0.6 < image.median() < 0.75 and 0.75 < clip.median() < 0.9
 
 
 @pytest.mark.parametrize("num_frames", [1, 33])

@@ -3,6 +3,7 @@ from random import Random
 import pytest
 import torch
 
+from vmt.errors import InputError
 from vmt.synthetic import render, sample_scene
 from vmt.synthetic.figure import FIGURE_MOTIONS, make_figure
 
@@ -32,20 +33,17 @@ def extent(figure):
 
 
 @pytest.mark.parametrize("motion", FIGURE_MOTIONS)
-def test_figure_stays_inside_where_it_fits(motion):
-    """A long walk may be wider than the frame; it then begins at the left edge."""
+def test_figure_stays_inside(motion):
     for seed in range(60):
         low, high = extent(make_figure(motion, "red", Random(seed), 33, 128, 128))
-        fits = high - low <= 127 + 1e-3
-        assert (low >= -1e-3).all() and (high[fits] <= 127 + 1e-3).all() and (low[~fits].abs() < 1e-3).all()
-        assert fits.all() or motion == "walk"
+        assert (low >= -1e-3).all() and (high <= 127 + 1e-3).all()
 
 
 def test_each_motion_moves_what_its_name_says():
     for seed in SEEDS:
         hip = {m: make_figure(m, "red", Random(seed), 33, 128, 128).bones[:, 1, 0] for m in FIGURE_MOTIONS}
         span = {m: path.amax(0) - path.amin(0) for m, path in hip.items()}
-        assert span["walk"][1] > 40 and span["walk"][0] < 8
+        assert span["walk"][1] > 30 and span["walk"][0] < 8
         assert span["jump"][0] > 8 and span["jump"][1] < 1
         assert span["wave"].max() < 1 and span["turn"].max() < 1
         hands = make_figure("wave", "red", Random(seed), 33, 128, 128).bones[:, [3, 5], 1]
@@ -62,5 +60,5 @@ def test_track_of_a_figure_is_the_mean_of_its_bones():
 
 
 def test_unknown_motion_is_refused():
-    with pytest.raises(KeyError, match="moonwalk"):
+    with pytest.raises(InputError, match="moonwalk"):
         make_figure("moonwalk", "red", Random(0), 5, 128, 128)

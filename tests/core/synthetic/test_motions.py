@@ -4,6 +4,7 @@ from random import Random
 import pytest
 import torch
 
+from vmt.errors import InputError
 from vmt.synthetic.motions import CAMERA_MOTIONS, OBJECT_MOTIONS, compose_cameras, object_path
 
 ROOM = ((20.0, 107.0), (24.0, 100.0))
@@ -125,5 +126,5 @@ def test_cameras_compose_in_order():
 
 
 def test_unknown_motion_is_refused():
-    with pytest.raises(KeyError, match="moonwalk"):
+    with pytest.raises(InputError, match="moonwalk"):
         object_path("moonwalk", Random(0), ROOM, 5)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from vmt.demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
+from vmt.errors import InputError
 from vmt.synthetic import Ground, Scene, SceneObject, render, render_batch, sample_scene
 from vmt.synthetic.sample import KINDS, sample_camera
 from vmt.synthetic.scene import project
@@ -139,15 +140,15 @@ def test_other_sizes(height, width):
 
 def test_unknown_words_are_refused(identity):
     thing = SceneObject("circle", "pink", 18.0, torch.tensor([[64.0, 64.0]]), torch.zeros(1))
-    with pytest.raises(KeyError, match="pink"):
+    with pytest.raises(InputError, match=r"pink.*red or orange"):
         render(Scene(Ground("black", "plain"), identity(), [thing]))
-    with pytest.raises(ValueError):
+    with pytest.raises(InputError, match=r"marble.*plain or tiled"):
         render(Scene(Ground("black", "marble"), identity()))
-    with pytest.raises(KeyError, match="beige"):
+    with pytest.raises(InputError, match="beige"):
         render(Scene(Ground("beige", "plain"), identity()))
 
 
 def test_scenes_of_unequal_length_are_refused():
     scenes = [sample_scene(Random(1), "single", num_frames=n) for n in (5, 9)]
-    with pytest.raises(RuntimeError):
+    with pytest.raises(InputError, match=r"\[5, 9\] frames"):
         render_batch(scenes)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vmt.demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES, tokenize
+from vmt.errors import InputError
 from vmt.synthetic import is_held_out, render, sample_scene
 from vmt.synthetic.figure import FIGURE_MOTIONS
 from vmt.synthetic.motions import CAMERA_MOTIONS, OBJECT_MOTIONS
@@ -170,5 +171,5 @@ def test_lots_depend_on_the_seed_alone():
 
 
 def test_unknown_kind_is_refused():
-    with pytest.raises(KeyError, match="crowd"):
+    with pytest.raises(InputError, match="crowd"):
         sample_scene(Random(0), "crowd")

@@ -4,7 +4,7 @@ from random import Random
 import pytest
 import torch
 
-from vmt.demo import evaluate
+from vmt.demo import evaluate, evaluate_samples
 from vmt.demo.train import DIT_FILE, VAE_FILE
 from vmt.demo.train_vae import save_half
 from vmt.demo.wan_dit import WanDiT, WanShape
@@ -19,7 +19,7 @@ def samples():
 
 
 def test_true_clips_are_all_right(samples):
-    figures = evaluate.evaluate_samples(samples)
+    figures = evaluate_samples.evaluate_samples(samples)
     assert figures.pop("num") == 8
     assert set(figures) == {"colour_right", "ground_right", "texture_right", "shape_right", "one_object", "no_jump"}
     assert figures["texture_right"] >= 7 / 8
@@ -29,7 +29,7 @@ def test_true_clips_are_all_right(samples):
 def test_clips_of_other_prompts_are_wrong_where_they_differ(samples):
     scenes = [scene for scene, _ in samples]
     pairs = [(scenes[(i + 1) % 8], frames) for i, (_, frames) in enumerate(samples)]
-    figures = evaluate.evaluate_samples(pairs)
+    figures = evaluate_samples.evaluate_samples(pairs)
     for name, word in (
         ("colour_right", lambda s: s.objects[0].colour),
         ("shape_right", lambda s: s.objects[0].shape),
@@ -55,8 +55,8 @@ PATH = torch.stack([torch.linspace(30, 70, 9), torch.linspace(35, 60, 9)], -1)
 def test_second_thing_of_any_colour_is_counted():
     scene, twins = drawn(PATH, PATH + 38)
     _, alone = drawn(PATH)
-    assert evaluate.evaluate_samples([(scene, twins)])["one_object"] == 0
-    figures = evaluate.evaluate_samples([(scene, torch.cat([alone[:4], twins[4:]]))])
+    assert evaluate_samples.evaluate_samples([(scene, twins)])["one_object"] == 0
+    figures = evaluate_samples.evaluate_samples([(scene, torch.cat([alone[:4], twins[4:]]))])
     assert figures["one_object"] == pytest.approx(4 / 9) and figures["colour_right"] == figures["shape_right"] == 1
 
 
@@ -64,13 +64,13 @@ def test_jump_is_counted():
     jumping = PATH.clone()
     jumping[5:] += 22
     scene, smooth = drawn(PATH)
-    figures = evaluate.evaluate_samples([(scene, drawn(jumping)[1]), (scene, smooth)])
+    figures = evaluate_samples.evaluate_samples([(scene, drawn(jumping)[1]), (scene, smooth)])
     assert figures["no_jump"] == 0.5 and figures["one_object"] == 1
 
 
 def test_empty_picture_is_wrong(samples):
     scene, _ = samples[0]
-    figures = evaluate.evaluate_samples([(scene, render(Scene(scene.ground, scene.camera)).frames)])
+    figures = evaluate_samples.evaluate_samples([(scene, render(Scene(scene.ground, scene.camera)).frames)])
     assert figures["colour_right"] == figures["shape_right"] == figures["one_object"] == figures["no_jump"] == 0
     assert figures["ground_right"] == 1
 
@@ -80,18 +80,16 @@ def test_command_writes_figures_and_a_sheet(tmp_path, capsys):
     save_half(WanDiT(WanShape(128, 128, 1)), tmp_path / DIT_FILE, {})
     save_half(WanVAE(4), tmp_path / VAE_FILE, {})
     out = tmp_path / "out"
-    assert (
-        evaluate.main(["--num", "2", "--steps", "1", "--batch", "2", "--weights", str(tmp_path), "--out", str(out)])
-        == 0
-    )
+    options = ["--num", "2", "--steps", "1", "--batch", "2", "--weights", str(tmp_path), "--out", str(out)]
+    assert evaluate.main(["samples", *options]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures == json.loads((out / "figures.json").read_text()) and figures["num"] == 2
     assert figures["colour_right"] < 1 or figures["shape_right"] < 1  # an untrained model draws noise
     assert (out / "sheet.png").stat().st_size > 1000
     clips = json.loads((out / "clips.json").read_text())
-    assert [clip["caption"] for clip in clips] == [scene.caption for scene in evaluate.held_out_prompts(2)]
+    assert [clip["caption"] for clip in clips] == [scene.caption for scene in evaluate_samples.held_out_prompts(2)]
 
 
 def test_command_without_weights_says_what_to_do(tmp_path, capsys):
-    assert evaluate.main(["--weights", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert evaluate.main(["samples", "--weights", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "vmt train demo" in capsys.readouterr().err

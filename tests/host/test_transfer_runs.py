@@ -1,0 +1,34 @@
+"""The transfer evaluation in a real host: few steps, so only that every row runs and is scored."""
+
+import math
+
+from vmt.demo import sweep
+from vmt.demo.transfer_cases import transfer_cases
+from vmt.demo.transfer_runs import ROWS, TransferRuns
+
+QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=2", "inner_steps=1", "strength=0.5")]
+
+
+def test_rows_differ_and_are_kept(server, tmp_path):
+    case = transfer_cases(1)[0]
+    with TransferRuns(tmp_path, server=server) as runs:
+        scores = {name: runs.scores(case, 0, name, settings=QUICK) for name in ROWS}
+    assert {path.parent.name for path in tmp_path.glob("*/case-000.json")} == set(ROWS)
+    for score in scores.values():
+        assert -1 <= score["correlation"] <= 1 and score["seconds"] > 0 and math.isfinite(score["seconds"])
+    seen = {(score["correlation"], score["one_object"], score["path_distance"]) for score in scores.values()}
+    assert len(seen) == len(ROWS)
+    assert server.get("/queue")["queue_running"] == [], "a server that was given stays as it was, and runs on"
+
+
+def test_host_accepts_every_setting_of_the_sweep(server):
+    known = server.get("/object_info")
+    for settings in sweep.SETTINGS.values():
+        for setting in settings:
+            place, value = setting.split("=")
+            node, name = place.split(".")
+            kind, options = {**known[node]["input"]["required"], **known[node]["input"].get("optional", {})}[name][:2]
+            if kind == "COMBO" or isinstance(kind, list):
+                assert value in (options["options"] if kind == "COMBO" else kind), setting
+            elif kind in ("INT", "FLOAT"):
+                assert options["min"] <= float(value) <= options["max"], setting
