@@ -12,7 +12,8 @@ class InputError(ValueError):
 def check_choice(name: str, value, allowed) -> None:
     """Raises InputError if `value` is not one of `allowed`, a list of names or numbers."""
     if value not in allowed:
-        names = " or ".join(str(choice) for choice in allowed)
+        *others, last = (str(choice) for choice in allowed)
+        names = f"{', '.join(others)} or {last}" if others else last
         raise InputError(f"{name} is {value!r}; {names} is allowed. Choose one of them.")
 
 

@@ -39,7 +39,8 @@ def draw_displacement(
         )
     check_choice("style", style, STYLES)
     block = next(iter(flow.blocks)) if block is None else block
-    check_choice("block", block, sorted(flow.blocks))
+    if block not in flow.blocks:
+        raise InputError(f"Block {block} was not measured; {sorted(flow.blocks)} were. Choose one of them.")
 
     nearest = (flow.pairs[:, 1] - flow.pairs[:, 0] == 1).nonzero().flatten().tolist()
     measured, grid = flow.blocks[block], flow.grid

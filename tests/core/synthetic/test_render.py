@@ -140,9 +140,9 @@ def test_other_sizes(height, width):
 
 def test_unknown_words_are_refused(identity):
     thing = SceneObject("circle", "pink", 18.0, torch.tensor([[64.0, 64.0]]), torch.zeros(1))
-    with pytest.raises(InputError, match=r"pink.*red or orange"):
+    with pytest.raises(InputError, match=r"pink.*red, orange"):
         render(Scene(Ground("black", "plain"), identity(), [thing]))
-    with pytest.raises(InputError, match=r"marble.*plain or tiled"):
+    with pytest.raises(InputError, match=r"marble.*plain, tiled"):
         render(Scene(Ground("black", "marble"), identity()))
     with pytest.raises(InputError, match="beige"):
         render(Scene(Ground("beige", "plain"), identity()))
