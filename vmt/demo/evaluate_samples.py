@@ -22,21 +22,15 @@ from .transfer_cases import held_out_prompts
 SHEET_ROWS, SHEET_COLUMNS = 32, 9
 
 
-def evaluate_samples(samples: Iterable[tuple[Scene, torch.Tensor]]) -> dict[str, float]:
-    """Shares over clips, 0..1, of samples drawn from single-thing prompts.
+def shares(judged: Iterable[Judgement]) -> dict[str, float]:
+    """Shares over judged clips, 0..1.
 
-    Args:
-        samples: the scene whose caption was the prompt, and frames (T,H,W,3) float 0..1.
     Returns:
         colour_right, ground_right (its colour), texture_right, shape_right, no_jump: shares of clips; one_object: share
         of frames with exactly one connected thing; num: clips.
     """
-    return _shares([judge_sample(scene, frames) for scene, frames in samples])
-
-
-def _shares(judged: list[Judgement]) -> dict[str, float]:
-    summary = summarise([clip.figures() for clip in judged], 1)
-    return {**{key: figure["mean"] for key, figure in summary.items()}, "num": len(judged)}
+    figures = [clip.figures() for clip in judged]
+    return {**{key: figure["mean"] for key, figure in summarise(figures, 1).items()}, "num": len(figures)}
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -71,7 +65,7 @@ def main(argv: list[str]) -> int:
         )
         print(f"{len(clips)}/{len(scenes)} clips, {time.time() - started:.0f} s", file=sys.stderr, flush=True)
     judged = [judge_sample(scene, frames) for scene, frames in zip(scenes, clips, strict=True)]
-    figures = _shares(judged)
+    figures = shares(judged)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     cases = [{"caption": s.caption, "seen": j.words, **j.figures()} for s, j in zip(scenes, judged, strict=True)]

@@ -12,7 +12,7 @@ import torch
 
 from ..errors import InputError
 from .sampling import load_dit, load_vae
-from .train_dit import make_latents, train_dit
+from .train_dit import dit_checkpoint, make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
 from .wan_dit import WanDiT, WanShape
 
@@ -34,13 +34,16 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--vae-batch", type=int, default=2, help="clips a step")
     parser.add_argument("--images", type=int, default=20480, help="training images for the DiT")
     parser.add_argument("--clips", type=int, default=3072, help="training clips of 33 frames for the DiT")
+    parser.add_argument(
+        "--first-clip", type=int, default=0, help="number of the first of them, to train further on others"
+    )
     parser.add_argument("--steps", type=int, default=10000)
     parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
     parser.add_argument(
         "--further", action="store_true",
-        help="train the finished DiT of --out further on its own VAE, with a learning rate that starts afresh",
+        help="train the finished DiT of --out further on its own VAE: on clips, with a learning rate that starts afresh",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
@@ -75,12 +78,16 @@ def main(argv: list[str]) -> int:
             print("vae round trip, dB:", report, flush=True)
         vae = load_vae(vae_path).to(options.device)
         images = make_latents(options.work, vae, options.images, 1, options.device, until=until, batch=32)
-        clips = make_latents(options.work, vae, options.clips, 33, options.device, until=until)
+        clips = make_latents(
+            options.work, vae, options.clips, 33, options.device, until=until, first=options.first_clip
+        )
         dit = train_dit(
             options.work, images, clips, first_dit(options), options.steps, options.batch, options.lr, options.device,
-            until=until,
+            until=until, further=options.further,
         )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
+        if options.further:  # the next further run begins with these weights, not with this run's last step
+            dit_checkpoint(options.work, further=True).unlink()
     except TimeoutError as error:
         print(error)
         return 3

@@ -23,8 +23,9 @@ from .wan_dit import WanDiT
 from .wan_vae import LATENT_MEAN, LATENT_STD, WanVAE
 
 SHARD = {1: 1024, 33: 256}  # clips in one file, by their frames
-TRAINING_SHIFT = 2.5  # of a single latent frame
-NULL_SHARE = 0.1
+TRAINING_SHIFT = 3.3  # of a single latent frame
+UNIFORM_SHARE = 0.2  # of the noise levels
+NULL_SHARE = 0.1  # of the captions
 
 
 def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,12 +35,14 @@ def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
 
 @torch.no_grad()
 def make_latents(
-    folder: Path, vae: WanVAE, count: int, num_frames: int, device: str, say=print, until=float("inf"), batch: int = 8
+    folder: Path, vae: WanVAE, count: int, num_frames: int, device: str, say=print, until=float("inf"), batch: int = 8,
+    first: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Latents of random training clips, made once and kept in shards under `folder`.
 
     Args:
         num_frames: 33, or 1 for single images, which cost a thirtieth.
+        first: number of the first clip; rounded down to whole shards, as `count` is.
     Returns:
         latents (count,16,F,16,16) float16 in the DiT's scale, and word numbers (count,16).
     """
@@ -47,7 +50,8 @@ def make_latents(
     vae = channels_last(vae)
     latents, words, started = [], [], time.time()
     shard_size = SHARD[num_frames]
-    for shard in range(max(1, count // shard_size)):
+    shards = range(first // shard_size, first // shard_size + max(1, count // shard_size))
+    for shard in shards:
         path = folder / f"latents-{num_frames}" / f"{shard:04d}.safetensors"
         if not path.exists():
             parts, numbers = [], []
@@ -62,7 +66,7 @@ def make_latents(
             partial = path.with_suffix(".partial")
             save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, partial)
             partial.replace(path)
-            say(f"latents of {num_frames} frames: {(shard + 1) * shard_size}/{count}  {time.time() - started:.0f} s")
+            say(f"latents of {num_frames} frames: {(shard - shards[0] + 1) * shard_size}/{count}  {time.time() - started:.0f} s")
         tensors = load_file(path)
         latents.append(tensors["latents"])
         words.append(tensors["words"])
@@ -87,9 +91,12 @@ def draw_sigma(batch: int, frames: int, device) -> torch.Tensor:
     thing, the more noise is needed to hide it, and where it goes is decided at levels at which one frame says little.
     """
     shift = TRAINING_SHIFT * frames**0.5
-    s = torch.sigmoid(torch.randn(batch, device=device))
+    # one draw from each of `batch` equally likely ranges: even a batch of six sees all noise levels
+    share = (torch.randperm(batch, device=device) + torch.rand(batch, device=device)) / batch
+    normal = torch.special.ndtri(((share - UNIFORM_SHARE) / (1 - UNIFORM_SHARE)).clamp(1e-4, 1 - 1e-4))
+    s = torch.sigmoid(normal)
     s = shift * s / (1 + (shift - 1) * s)
-    return torch.where(torch.rand(batch, device=device) < 0.2, torch.rand(batch, device=device), s)
+    return torch.where(share < UNIFORM_SHARE, share / UNIFORM_SHARE, s)
 
 
 def dit_loss(dit, clean: torch.Tensor, context: torch.Tensor, sigma: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
@@ -106,11 +113,14 @@ def compiled(function):
     return function
 
 
-def frames_of_step(step: int, steps: int) -> int:
+def frames_of_step(step: int, steps: int, further: bool = False) -> int:
     """Latent frames of a step's batch: images first, then short clips, then whole ones, with the shorter mixed in.
 
-    What a thing looks like is learned on images at a fraction of the cost; how it moves needs clips.
+    What a thing looks like is learned on images at a fraction of the cost; how it moves needs clips. A model trained
+    `further` knows the first, and sees whole clips at once.
     """
+    if further:
+        return 1 if step % 12 == 0 else 9
     progress = step / steps
     if progress < 0.3:
         return 1
@@ -119,25 +129,31 @@ def frames_of_step(step: int, steps: int) -> int:
     return {0: 1, 1: 3, 2: 5}.get(step % 12, 9)
 
 
+def dit_checkpoint(folder: Path, further: bool) -> Path:
+    return folder / ("dit.further.checkpoint.safetensors" if further else "dit.checkpoint.safetensors")
+
+
 def train_dit(
     folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor],
     dit: WanDiT, steps: int, batch: int, lr: float, device: str = "cpu", say=print, until: float = float("inf"),
+    further: bool = False,
 ) -> WanDiT:  # fmt: skip
-    """Train, or go on from `folder`'s checkpoint; returns the averaged model.
+    """Train, or go on from the run's checkpoint in `folder`; returns the averaged model.
 
     Args:
         images, clips: latents and word numbers from `make_latents`, of 1 and of 33 frames.
         dit: the model that a run begins with; trained in place. A checkpoint takes its place.
         batch: clips of 9 latent frames a step; a step of shorter ones holds as many tokens.
+        further: `dit` is trained already. The run has a checkpoint of its own.
     """
     dit = dit.to(device)
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
-    run = Run(dit, matrices, lr, folder / "dit.checkpoint.safetensors", ema=0.998)
+    run = Run(dit, matrices, lr, dit_checkpoint(folder, further), ema=0.998)
     torch.manual_seed(1000 + run.step)  # the training command owns its process
     loss_of = compiled(dit_loss)
     started, base, losses = time.time(), run.seconds, {}
     while run.step < steps:
-        length = frames_of_step(run.step, steps)
+        length = frames_of_step(run.step, steps, further)
         latents, words = images if length == 1 else clips
         index = torch.randint(len(latents), (batch * 9 // length,), device=latents.device)
         clean, numbers = latents[index][:, :, :length].float(), words[index]

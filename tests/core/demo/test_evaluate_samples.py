@@ -5,11 +5,16 @@ import pytest
 import torch
 
 from vmt.demo import evaluate, evaluate_samples
+from vmt.demo.judgement import judge_sample
 from vmt.demo.train import DIT_FILE, VAE_FILE
 from vmt.demo.train_vae import save_half
 from vmt.demo.wan_dit import WanDiT, WanShape
 from vmt.demo.wan_vae import WanVAE
 from vmt.synthetic import Ground, Scene, SceneObject, render, sample_scene
+
+
+def figures_of(samples):
+    return evaluate_samples.shares(judge_sample(scene, frames) for scene, frames in samples)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +24,7 @@ def samples():
 
 
 def test_true_clips_are_all_right(samples):
-    figures = evaluate_samples.evaluate_samples(samples)
+    figures = figures_of(samples)
     assert figures.pop("num") == 8
     assert set(figures) == {"colour_right", "ground_right", "texture_right", "shape_right", "one_object", "no_jump"}
     assert figures["texture_right"] >= 7 / 8
@@ -29,7 +34,7 @@ def test_true_clips_are_all_right(samples):
 def test_clips_of_other_prompts_are_wrong_where_they_differ(samples):
     scenes = [scene for scene, _ in samples]
     pairs = [(scenes[(i + 1) % 8], frames) for i, (_, frames) in enumerate(samples)]
-    figures = evaluate_samples.evaluate_samples(pairs)
+    figures = figures_of(pairs)
     for name, word in (
         ("colour_right", lambda s: s.objects[0].colour),
         ("shape_right", lambda s: s.objects[0].shape),
@@ -55,8 +60,8 @@ PATH = torch.stack([torch.linspace(30, 70, 9), torch.linspace(35, 60, 9)], -1)
 def test_second_thing_of_any_colour_is_counted():
     scene, twins = drawn(PATH, PATH + 38)
     _, alone = drawn(PATH)
-    assert evaluate_samples.evaluate_samples([(scene, twins)])["one_object"] == 0
-    figures = evaluate_samples.evaluate_samples([(scene, torch.cat([alone[:4], twins[4:]]))])
+    assert figures_of([(scene, twins)])["one_object"] == 0
+    figures = figures_of([(scene, torch.cat([alone[:4], twins[4:]]))])
     assert figures["one_object"] == pytest.approx(4 / 9) and figures["colour_right"] == figures["shape_right"] == 1
 
 
@@ -64,13 +69,13 @@ def test_jump_is_counted():
     jumping = PATH.clone()
     jumping[5:] += 22
     scene, smooth = drawn(PATH)
-    figures = evaluate_samples.evaluate_samples([(scene, drawn(jumping)[1]), (scene, smooth)])
+    figures = figures_of([(scene, drawn(jumping)[1]), (scene, smooth)])
     assert figures["no_jump"] == 0.5 and figures["one_object"] == 1
 
 
 def test_empty_picture_is_wrong(samples):
     scene, _ = samples[0]
-    figures = evaluate_samples.evaluate_samples([(scene, render(Scene(scene.ground, scene.camera)).frames)])
+    figures = figures_of([(scene, render(Scene(scene.ground, scene.camera)).frames)])
     assert figures["colour_right"] == figures["shape_right"] == figures["one_object"] == figures["no_jump"] == 0
     assert figures["ground_right"] == 1
 
