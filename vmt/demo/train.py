@@ -43,7 +43,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
     parser.add_argument(
         "--further", action="store_true",
-        help="train the finished DiT of --out further on its own VAE: on clips, with a learning rate that starts afresh",
+        help="train the finished DiT of --out further, on clips and its own VAE; the learning rate starts afresh",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")

@@ -66,7 +66,8 @@ def make_latents(
             partial = path.with_suffix(".partial")
             save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, partial)
             partial.replace(path)
-            say(f"latents of {num_frames} frames: {(shard - shards[0] + 1) * shard_size}/{count}  {time.time() - started:.0f} s")
+            made = (shard - shards[0] + 1) * shard_size
+            say(f"latents of {num_frames} frames: {made}/{count}  {time.time() - started:.0f} s")
         tensors = load_file(path)
         latents.append(tensors["latents"])
         words.append(tensors["words"])
