@@ -1,0 +1,75 @@
+"""Whether things move alike at the same place and time, measured on tracks of the same grid in both clips.
+
+Every figure is finite, or None where nothing moved or nothing could be followed: callers count the Nones.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import InputError
+from .tracks import Tracks
+
+
+def located_correlation(reference: Tracks, output: Tracks) -> dict[str, float | None]:
+    """Correlation of the velocities at the same points, -1..1, in which length counts.
+
+    2 sum <v_out, v_ref> / (sum |v_out|^2 + sum |v_ref|^2)
+
+    Returns:
+        "where_reference_moves": whether it moves where it should; "where_output_moves": whether it moves only there;
+        "located_correlation": their mean. Half the speed gives .8, a clip that stands still 0, the opposite motion -1.
+    """
+    _same_grid(reference, output)
+    known = reference.known & output.known
+    figures = {
+        "where_reference_moves": _likeness(reference.steps, output.steps, known & reference.moving),
+        "where_output_moves": _likeness(reference.steps, output.steps, known & output.moving),
+    }
+    defined = [value for value in figures.values() if value is not None]
+    return {**figures, "located_correlation": sum(defined) / len(defined) if defined else None}
+
+
+def located_errors(reference: Tracks, output: Tracks) -> dict[str, float | None]:
+    """Distances and shares over the same points.
+
+    Returns:
+        "epe_px": mean length of the difference of the velocities, pixels per frame; "epe_relative": that over the mean
+        speed of the reference; "wrong_way": share of the steps moving in both that are more than a right angle apart;
+        "no_move": share of the reference's moving steps in which the output stands; "speed_ratio": median speed of the
+        output over that of the reference, where the reference moves; "followed": share of the steps known in both.
+    """
+    _same_grid(reference, output)
+    a, b, known = reference.steps, output.steps, reference.known & output.known
+    moving, both = known & reference.moving, known & reference.moving & output.moving
+    epe = float(np.linalg.norm(b - a, axis=-1)[known].mean()) if known.any() else None
+    speeds = [np.linalg.norm(steps, axis=-1) for steps in (a, b)]
+    pace = float(speeds[0][known].mean()) if known.any() else 0.0
+    return {
+        "epe_px": epe,
+        "epe_relative": epe / pace if epe is not None and moving.any() else None,
+        "wrong_way": float(((a * b).sum(-1)[both] < 0).mean()) if both.any() else None,
+        "no_move": float((~output.moving)[moving].mean()) if moving.any() else None,
+        "speed_ratio": float(np.median(speeds[1][moving]) / np.median(speeds[0][moving])) if moving.any() else None,
+        "followed": float(known.mean()) if known.size else 0.0,
+    }
+
+
+def _likeness(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float | None:
+    if not where.any():
+        return None
+    a, b = a[where].astype(np.float64), b[where].astype(np.float64)
+    return float(2 * (a * b).sum() / ((a * a).sum() + (b * b).sum()))
+
+
+def _same_grid(reference: Tracks, output: Tracks) -> None:
+    if reference.size != output.size or reference.points_px.shape != output.points_px.shape:
+        raise InputError(
+            f"Tracks of {_describe(reference)} and of {_describe(output)} were given; located figures need equal "
+            "sizes and lengths. Resize or cut one clip first."
+        )
+
+
+def _describe(tracks: Tracks) -> str:
+    runs, _, frames = tracks.points_px.shape[:3]
+    return f"{tracks.size[0]}x{tracks.size[1]} frames in {runs} runs of {frames}"
