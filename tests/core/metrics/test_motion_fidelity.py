@@ -25,7 +25,6 @@ def test_clip_against_itself():
 def test_what_it_cannot_see():
     """Why it is no measure to steer by: a small thing that moves the wrong way, a third of the speed."""
 
-
     def small(step, seed):
         steps = jitter(seed=seed)
         steps[:24] += step
