@@ -22,11 +22,12 @@ class MotionTransferExtension(ComfyExtension):
         from .load_reference import LoadReferenceVideo
         from .motion_guidance import MotionGuidance
         from .motion_guidance_sampler import MotionGuidanceSampler
+        from .motion_metrics import MotionMetrics
         from .windowed_inversion import WindowedInversion
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            DemoTextEncoder,
+            MotionMetrics, DemoTextEncoder,
         ]  # fmt: skip
 
 

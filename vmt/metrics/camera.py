@@ -17,6 +17,7 @@ from .trajectory import STILL_PX
 
 LEAST_POINTS = 8  # of a frame, for a fit
 FIT_PX = 1.0  # a point this close to where the fitted camera puts it belongs to the ground; on a short side to 480
+CELLS, LEAST_CELLS = 4, 10  # so many of 4x4 cells must hold points of the ground: else it may be a thing alone
 PARAMETERS = ("down", "right", "zoom", "roll")
 
 
@@ -38,7 +39,8 @@ class CameraMotion:
 def fit_camera(tracks: Tracks) -> CameraMotion:
     """The camera that explains most points (RANSAC), for tracks whose runs are one step long.
 
-    A frame in which too few points can be followed, or fewer than a third of them agree, is not known.
+    A frame is not known where too few points can be followed, fewer than a third of them agree, or those that agree lie
+    together in one part of the frame, as they do where one thing moves over an even ground.
     """
     if tracks.points_px.shape[2] != 2:
         raise InputError(
@@ -57,7 +59,7 @@ def fit_camera(tracks: Tracks) -> CameraMotion:
         fit, agree = cv2.estimateAffinePartial2D(
             before, after, method=cv2.RANSAC, ransacReprojThreshold=threshold, maxIters=500, confidence=0.999
         )
-        if fit is None or agree.mean() < 1 / 3:
+        if fit is None or agree.mean() < 1 / 3 or _cells(before[agree[:, 0] > 0, ::-1], tracks.size) < LEAST_CELLS:
             continue
         swapped = np.array([[fit[1, 1], fit[1, 0], fit[1, 2]], [fit[0, 1], fit[0, 0], fit[0, 2]]])  # x, y to row, col
         steps[t], known[t], inliers[t] = _parameters(swapped, tracks.size), True, agree.mean()
@@ -97,14 +99,20 @@ def camera_error(reference: CameraMotion, output: CameraMotion) -> dict[str, flo
 
 
 def without_camera(tracks: Tracks, camera: CameraMotion) -> Tracks:
-    """Tracks in runs of one step, with the camera's share of every step taken away; unknown where the camera is."""
-    points, visible = tracks.points_px.copy(), tracks.visible.copy()
-    for t in range(len(points)):
+    """Tracks in runs of one step, with the camera's share of every step taken away; as they are where it is not
+    known."""
+    points = tracks.points_px.copy()
+    for t in np.flatnonzero(camera.known):
         affine = camera.affine(t)
         start = points[t, :, 0]
         points[t, :, 1] -= start @ affine[:, :2].T + affine[:, 2] - start
-        visible[t] &= camera.known[t]
-    return Tracks(points, visible, tracks.size)
+    return Tracks(points, tracks.visible, tracks.size)
+
+
+def _cells(points: np.ndarray, size: tuple[int, int]) -> int:
+    """How many cells of the frame hold one of the points (M,2)."""
+    cells = (points / np.array(size) * CELLS).astype(int).clip(0, CELLS - 1)
+    return len(np.unique(cells, axis=0))
 
 
 def _both_known(reference: CameraMotion, output: CameraMotion) -> np.ndarray:

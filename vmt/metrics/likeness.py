@@ -41,14 +41,15 @@ def leakage(reference, output, unguided) -> dict[str, float | None]:
 
     Returns:
         "leakage_ssim", "leakage_layout", "leakage_edges": differences of `likeness`, 0 where nothing leaks; "leakage":
-        the largest of them. None where undefined.
+        their mean, since each by itself may rise for another reason (a thing that is where the reference has one raises
+        the edges). None where undefined.
     """
     guided, plain = likeness(output, reference), likeness(unguided, reference)
     figures = {
         f"leakage_{name}": None if guided[name] is None or plain[name] is None else guided[name] - plain[name]
         for name in guided
     }
-    return {**figures, "leakage": max((value for value in figures.values() if value is not None), default=None)}
+    return {**figures, "leakage": _mean(list(figures.values()))}
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> float:

@@ -67,6 +67,14 @@ def test_a_moving_thing_is_no_camera():
     assert np.median(speed[left.known[..., 0]]) < 0.1
 
 
+def test_a_thing_over_an_even_ground_is_no_camera():
+    """It is all that can be followed, but it lies together in one part of the frame."""
+    camera = fitted(with_patch(np.full((9, *SIZE, 3), 0.4), (20, 10), (0, 4), side=20))
+    assert not camera.known.any()
+    tracks = follow_grid(with_patch(np.full((9, *SIZE, 3), 0.4), (20, 10), (0, 4), side=20))
+    np.testing.assert_array_equal(without_camera(tracks, camera).steps, tracks.steps)
+
+
 def test_standing_and_unseen_cameras_are_undefined():
     still = camera_of_affines(pan(0, 0), SIZE)
     assert camera_correlation(still, camera_of_affines(pan(0, 2), SIZE)) is None

@@ -1,0 +1,148 @@
+"""What an artist wants to know of one result: whether it moves as its reference does, and what else came over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import InputError
+from .camera import camera_correlation, camera_error, fit_camera, without_camera
+from .likeness import leakage, likeness
+from .located import located_correlation, located_errors
+from .motion_fidelity import motion_fidelity_as_coded
+from .moving_region import moving_centre
+from .palette import as_frames
+from .steadiness import flicker, warp_error
+from .tracks import Tracks, follow_grid
+from .trajectory import centred_correlation
+
+LEAST_FRAMES = 2
+TRAIL = 8  # steps after which the points that are drawn are set out again
+LEAKS = 0.1  # more alike than without guidance by this much is seen by eye
+FLICKERS = 1.5  # times the reference's warp error
+
+
+@dataclass(frozen=True)
+class MotionReport:
+    """figures: name -> number, or None where it is undefined; tracks in runs of `TRAIL` steps, to draw."""
+
+    figures: dict[str, float | None]
+    reference_tracks: Tracks
+    output_tracks: Tracks
+
+
+def report_motion(reference, output, unguided=None) -> MotionReport:
+    """Compare a result with the clip whose motion it was to take.
+
+    Args:
+        reference, output: (T,H,W,3) float 0..1 of one form, T >= 2; unguided: the same prompt and seed without
+            guidance, which tells leakage from what the prompt itself shares with the reference.
+    Raises:
+        InputError: clips of other lengths or sizes, or of one frame.
+    """
+    clips = {"reference": as_frames(reference), "output": as_frames(output)}
+    if unguided is not None:
+        clips["unguided"] = as_frames(unguided)
+    _check(clips)
+    reference, output = clips["reference"], clips["output"]
+    fields = [follow_grid(clip) for clip in (reference, output)]
+    cameras = [fit_camera(field) for field in fields]
+    objects = [without_camera(field, camera) for field, camera in zip(fields, cameras, strict=True)]
+    whole = [follow_grid(clip, run=None) for clip in (reference, output)]
+    figures: dict[str, float | None] = {
+        **located_correlation(*fields),
+        **located_errors(*fields),
+        "centred_correlation": _path_correlation(*objects),
+        "camera_correlation": camera_correlation(*cameras),
+        **camera_error(*cameras),
+        **{f"object_{name}": value for name, value in located_correlation(*objects).items()},
+        **{f"likeness_{name}": value for name, value in likeness(output, reference).items()},
+        **({} if unguided is None else leakage(reference, output, clips["unguided"])),
+        "flicker": flicker(output),
+        "warp_error": warp_error(output),
+        "warp_error_reference": warp_error(reference),
+        **motion_fidelity_as_coded(*whole),
+    }
+    return MotionReport(figures, *(follow_grid(clip, run=TRAIL) for clip in (reference, output)))
+
+
+def in_words(figures: dict[str, float | None]) -> str:
+    """A few lines that say what the figures mean."""
+    lines = [_motion(figures), _speed(figures), _camera(figures), _leak(figures), _steadiness(figures)]
+    return "\n".join(line for line in lines if line)
+
+
+def _path_correlation(reference: Tracks, output: Tracks) -> float | None:
+    (a, seen_a), (b, seen_b) = moving_centre(reference), moving_centre(output)
+    return centred_correlation(a, b, seen_a & seen_b)
+
+
+def _motion(figures) -> str:
+    here, path = figures["located_correlation"], figures["centred_correlation"]
+    if here is None and path is None:
+        return "Motion: nothing that could be followed moves in either clip."
+    shown = [f"at the same places {here:+.2f}"] if here is not None else []
+    shown += [f"path of what moves {path:+.2f}"] if path is not None else []
+    best = max(value for value in (here, path) if value is not None)
+    if best >= 0.8 and (here is None or here < 0.5):
+        words = "takes the reference's path, at another place or another size"
+    elif best >= 0.8:
+        words = "follows the reference closely"
+    elif best >= 0.5:
+        words = "follows the reference in part"
+    elif best >= 0.2:
+        words = "hardly follows the reference"
+    elif best > -0.2:
+        words = "does not follow the reference"
+    else:
+        words = "moves against the reference"
+    return f"Motion: the result {words} ({', '.join(shown)}; 1 is equal, 0 unrelated, -1 opposite)."
+
+
+def _speed(figures) -> str:
+    ratio = figures["speed_ratio"]
+    if ratio is None:
+        return "Speed: the reference does not move."
+    return f"Speed: {100 * ratio:.0f} % of the reference's where the reference moves."
+
+
+def _camera(figures) -> str:
+    correlation = figures["camera_correlation"]
+    if correlation is None:
+        return "Camera: still, or not to be told, in at least one of the clips."
+    return f"Camera: path {correlation:+.2f} alike."
+
+
+def _leak(figures) -> str:
+    if "leakage" not in figures:
+        return "Look: connect the result without guidance to learn how much of the reference's look came over."
+    if figures["leakage"] is None:
+        return "Look: the pictures are too even to compare."
+    words = (
+        "the reference's look leaks in" if figures["leakage"] > LEAKS else "little of the reference's look comes over"
+    )
+    return f"Look: {words} ({figures['leakage']:+.2f} against the result without guidance)."
+
+
+def _steadiness(figures) -> str:
+    mine, theirs = figures["warp_error"], figures["warp_error_reference"]
+    if mine is None or theirs is None:
+        return ""
+    words = (
+        "flickers or melts more than the reference"
+        if mine > FLICKERS * theirs + 0.005
+        else "as steady as the reference"
+    )
+    return f"Steadiness: {words} (warp error {mine:.3f} against {theirs:.3f})."
+
+
+def _check(clips: dict[str, np.ndarray]) -> None:
+    forms = ", ".join(f"{name} {len(c)} frames of {c.shape[2]}x{c.shape[1]}" for name, c in clips.items())
+    if len({clip.shape for clip in clips.values()}) > 1:
+        raise InputError(
+            f"The clips differ: {forms}. Equal lengths and sizes are needed. Cut the longer one (ImageFromBatch) or "
+            "resize one (Upscale Image)."
+        )
+    if len(clips["output"]) < LEAST_FRAMES:
+        raise InputError(f"The clips are too short: {forms}. Two frames are the least. Connect a video's frames.")

@@ -1,0 +1,64 @@
+"""A picture of how a result moves beside its reference: the tracks of both, over the result's frames."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from .motion_report import TRAIL, MotionReport
+from .palette import as_frames
+
+REFERENCE, OUTPUT = (255, 150, 40), (60, 210, 255)  # RGB of the trails
+SHORT_SIDE = 384  # pixels a small frame is enlarged to
+MOST_TRAILS = 150  # of a clip
+LEGEND = 28  # pixels
+
+
+def draw_tracks(report: MotionReport, output) -> torch.Tensor:
+    """The result's frames (T,H,W,3), darkened, with the way of each point that moves since it was last set out.
+
+    Orange: the reference; blue: the result. Where they lie beside each other the motion came over.
+
+    Returns:
+        (T,H',W',3) float32 0..1, enlarged where the frames are small.
+    """
+    frames = as_frames(output)
+    scale = max(1, round(SHORT_SIDE / min(frames.shape[1:3])))
+    trails = [(REFERENCE, report.reference_tracks), (OUTPUT, report.output_tracks)]
+    chosen = [_moving_points(tracks) for _, tracks in trails]
+    pictures = []
+    for t, frame in enumerate(frames):
+        canvas = cv2.resize((frame * 255).astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        canvas = (canvas * 0.6).astype(np.uint8)
+        for (colour, tracks), points in zip(trails, chosen, strict=True):
+            _draw_trails(canvas, tracks, points, t, scale, colour)
+        pictures.append(np.concatenate([canvas, _legend(canvas.shape[1])]))
+    return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)
+
+
+def _moving_points(tracks) -> np.ndarray:
+    """For each run, (R,N) bool: the points that move while they can be followed, thinned out evenly."""
+    moved = (np.linalg.norm(tracks.steps, axis=-1) * tracks.moving).sum(2)
+    chosen = np.zeros(moved.shape, bool)
+    for way, some in zip(moved, chosen, strict=True):
+        points = np.flatnonzero(way > max(1.0, 0.1 * way.max()))
+        some[points[:: max(1, -(-len(points) // MOST_TRAILS))]] = True
+    return chosen
+
+
+def _draw_trails(canvas, tracks, chosen, t: int, scale: int, colour) -> None:
+    run = max(0, t - 1) // TRAIL  # the last frame of a run is the first of the next: it shows the whole way
+    step = t - run * TRAIL
+    for n in np.flatnonzero(chosen[run] & tracks.visible[run, :, step]):
+        trail = tracks.points_px[run, n, : step + 1, ::-1]
+        trail = np.round((trail + 0.5) * scale * 8).astype(np.int32)  # in eighths of a pixel
+        cv2.polylines(canvas, [trail[:, None]], False, colour, 1, cv2.LINE_AA, shift=3)
+        cv2.circle(canvas, tuple(map(int, trail[-1])), 12, colour, -1, cv2.LINE_AA, shift=3)
+
+
+def _legend(width: int) -> np.ndarray:
+    strip = np.zeros((LEGEND, width, 3), np.uint8)
+    for x, text, colour in ((8, "reference", REFERENCE), (110, "result", OUTPUT)):
+        cv2.putText(strip, text, (x, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    return strip
