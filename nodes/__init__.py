@@ -16,6 +16,7 @@ def register_demo_weights():
 
 class MotionTransferExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from .compare_methods import CompareMethods
         from .demo_text_encoder import DemoTextEncoder
         from .extract_amf import ExtractAMF
         from .guidance_options import GuidanceOptions
@@ -27,7 +28,7 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            MotionMetrics, DemoTextEncoder,
+            MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

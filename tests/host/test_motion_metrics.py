@@ -64,3 +64,31 @@ def test_clips_that_do_not_fit_are_refused_in_words(measure):
         with pytest.raises(NodeFailed, match=words) as refused:
             measure(reference=RIGHT, output=output)
         assert refused.value.exception_type.endswith("InputError")
+
+
+class TestCompareMethods:
+    @pytest.fixture
+    def compare(self, executor):
+        def run(names="", **clips):
+            give = {name: torch.from_numpy(frames).float() for name, frames in clips.items()}
+            inputs = {name: [name, 0] for name in clips} | {"names": names}
+            graph = {"compare": {"class_type": "VMT_CompareMethods", "inputs": inputs}}
+            return executor.run(
+                graph, give=give, want={"table": ["compare", 0], "figures": ["compare", 1], "sheet": ["compare", 2]}
+            )
+
+        return run
+
+    def test_results_by_name(self, compare):
+        result = compare("right", reference=RIGHT, output_a=SAME, output_c=LEFT, output_d=SAME[:9], unguided=LEFT)
+        figures = json.loads(result.got["figures"])
+        assert list(figures["results"]) == ["right", "c"] and list(figures["skipped"]) == ["d"]
+        right, c = (figures["results"][name]["where_reference_moves"] for name in ("right", "c"))
+        assert right > 0.8 and c < 0
+        assert result.outputs["compare"]["text"] == [result.got["table"]] and "| right |" in result.got["table"]
+        assert len(result.files("compare")) == 1 and result.got["sheet"].shape[0] == 1
+
+    @pytest.mark.parametrize("names", ["one\ntwo", "one\none"])
+    def test_names_that_do_not_fit(self, compare, names):
+        with pytest.raises(NodeFailed, match=r"2 names .* were given for 1 results"):
+            compare(names, reference=RIGHT, output_a=SAME)

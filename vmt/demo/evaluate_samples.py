@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from ..contact_sheet import contact_sheet
 from ..metrics.summary import summarise
 from ..synthetic.scene import Scene
-from .contact_sheet import contact_sheet
 from .judgement import Judgement, judge_sample
 from .sampling import load_dit, load_vae, sample
 from .train import DIT_FILE, VAE_FILE, WEIGHTS

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..contact_sheet import contact_sheet, side_by_side
 from ..errors import InputError
 from ..launch import CLONE, base_folder
 from ..launch.console import LaunchError, say, step
@@ -20,7 +21,6 @@ from ..launch.run_result import RunResult, ServerError
 from ..launch.server import Server
 from ..video import read_video
 from . import api_graph, demo_graph, vocabulary
-from .contact_sheet import contact_sheet, side_by_side
 from .progress import Progress
 from .reference_clip import write_reference
 from .report import colour_is_right, path_correlation

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vmt.demo.contact_sheet import COLUMNS, GAP, HEAD, LABEL_WIDTH, _evenly, contact_sheet, side_by_side
+from vmt.contact_sheet import COLUMNS, GAP, HEAD, LABEL_WIDTH, _evenly, contact_sheet, side_by_side
 
 
 def grey(levels, height=16, width=24):

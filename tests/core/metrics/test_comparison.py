@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from moving_clips import moved, pan
+
+from vmt.errors import InputError
+from vmt.metrics.comparison import compare
+
+REFERENCE = moved(pan(0, 3))
+RESULTS = {"same way": moved(pan(0, 3), seed=1), "half": moved(pan(0, 1.5), seed=1), "back": moved(pan(0, -3), seed=1)}
+
+
+def test_table_and_sheet():
+    comparison = compare(REFERENCE, RESULTS)
+    lines = comparison.table().splitlines()
+    assert lines[0].startswith("| result | same places | path |") and "leakage" not in lines[0]
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| same way", "| half", "| back"]
+    same, half, back = (float(line.split(" | ")[1]) for line in lines[2:])
+    assert same > half > 0.7 > 0 > back
+    assert all(line.count("|") == lines[0].count("|") for line in lines)
+    sheet = comparison.sheet()
+    assert sheet.shape[0] == 1 and sheet.shape[3] == 3 and 0 <= sheet.min() <= sheet.max() <= 1
+    assert sheet.shape[1] > 4 * 72 and sheet.shape[2] > 9 * 96
+
+
+def test_leakage_needs_the_unguided_clip():
+    table = compare(REFERENCE, RESULTS, unguided=RESULTS["half"]).table()
+    assert "leakage" in table.splitlines()[0]
+
+
+def test_large_frames_are_made_smaller_on_the_sheet():
+    large = np.repeat(np.repeat(REFERENCE[:2], 8, 1), 8, 2)
+    assert compare(large, {"a": large}).sheet().shape[2] < 600
+
+
+def test_what_does_not_fit_is_left_out_and_said():
+    comparison = compare(REFERENCE, {**RESULTS, "short": REFERENCE[:4]})
+    assert list(comparison.figures) == list(RESULTS) and "4 frames" in comparison.skipped["short"]
+    assert "short was left out: The clips differ" in comparison.table()
+    with pytest.raises(InputError, match=r"1 results were given; one that can be measured.*4 frames"):
+        compare(REFERENCE, {"short": REFERENCE[:4]})
+    with pytest.raises(InputError, match="0 results"):
+        compare(REFERENCE, {})

@@ -1,0 +1,86 @@
+"""Several results beside one another: which of them moves as the reference does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from ..contact_sheet import contact_sheet
+from ..errors import InputError
+from .motion_report import report_motion
+from .palette import as_frames
+
+TABLE = {  # figure -> heading, decimals
+    "located_correlation": ("same places", 2),
+    "centred_correlation": ("path", 2),
+    "camera_correlation": ("camera", 2),
+    "wrong_way": ("wrong way", 2),
+    "speed_ratio": ("speed", 2),
+    "leakage": ("leakage", 2),
+    "warp_error": ("warp error", 3),
+}
+TILE = 192  # pixels; larger frames are made smaller on the sheet
+COLUMNS = 9
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """figures: name -> figures of `report_motion`; skipped: name -> why it could not be measured; frames: of those that
+    could, the reference first."""
+
+    figures: dict[str, dict[str, float | None]]
+    skipped: dict[str, str]
+    frames: dict[str, np.ndarray]
+
+    def table(self) -> str:
+        """Markdown: a row for each result, then what was skipped and why."""
+        names = [name for name in TABLE if any(name in figures for figures in self.figures.values())]
+        lines = ["| result | " + " | ".join(TABLE[name][0] for name in names) + " |", "|---" * (len(names) + 1) + "|"]
+        for result, figures in self.figures.items():
+            lines.append(
+                f"| {result} | " + " | ".join(_cell(figures.get(name), TABLE[name][1]) for name in names) + " |"
+            )
+        return "\n".join(lines + [f"\n{name} was left out: {reason}" for name, reason in self.skipped.items()])
+
+    def sheet(self) -> torch.Tensor:
+        """The clips under one another, frame by frame: (1,H,W,3) float32 0..1."""
+        rows = {
+            name: torch.from_numpy(np.stack([_tile(frame) for frame in clip])) for name, clip in self.frames.items()
+        }
+        return torch.from_numpy(np.asarray(contact_sheet(rows, COLUMNS), np.float32) / 255)[None]
+
+
+def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparison:
+    """Measure each of the outputs against the reference. One that does not fit is skipped, and the reason is kept.
+
+    Args:
+        reference: (T,H,W,3) float 0..1; outputs: name -> frames of the same form; unguided: as in `report_motion`.
+    Raises:
+        InputError: no output at all, or none that fits.
+    """
+    figures, skipped, frames = {}, {}, {"reference": as_frames(reference)}
+    for name, output in outputs.items():
+        try:
+            figures[name] = report_motion(reference, output, unguided).figures
+            frames[name] = as_frames(output)
+        except InputError as error:
+            skipped[name] = str(error)
+    if not figures:
+        reasons = " ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise InputError(
+            f"{len(outputs)} results were given; one that can be measured is needed. Connect one. {reasons}"
+        )
+    return Comparison(figures, skipped, frames)
+
+
+def _cell(value: float | None, decimals: int) -> str:
+    return "undefined" if value is None else f"{value:.{decimals}f}"
+
+
+def _tile(frame: np.ndarray) -> np.ndarray:
+    scale = TILE / max(frame.shape[:2])
+    return frame if scale >= 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
