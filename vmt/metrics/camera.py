@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from .tracks import Tracks
-from .trajectory import STILL_PX
+from .trajectory import joint_correlation
 
 LEAST_POINTS = 8  # of a frame, for a fit
 FIT_PX = 1.0  # a point this close to where the fitted camera puts it belongs to the ground; on a short side to 480
@@ -85,10 +85,7 @@ def camera_correlation(reference: CameraMotion, output: CameraMotion) -> float |
         return None
     a, b = (np.cumsum(np.where(known[:, None], camera.steps, 0), 0) for camera in (reference, output))
     a, b = (np.concatenate([np.zeros((1, 4)), path]) for path in (a, b))
-    a, b = a - a.mean(0), b - b.mean(0)
-    if min(np.sqrt((path**2).sum(-1).mean()) for path in (a, b)) < STILL_PX:
-        return None
-    return float(np.clip((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()), -1, 1))
+    return joint_correlation(a, b)
 
 
 def camera_error(reference: CameraMotion, output: CameraMotion) -> dict[str, float | None]:

@@ -27,13 +27,13 @@ def draw_tracks(report: MotionReport, output) -> torch.Tensor:
     scale = max(1, round(SHORT_SIDE / min(frames.shape[1:3])))
     trails = [(REFERENCE, report.reference_tracks), (OUTPUT, report.output_tracks)]
     chosen = [_moving_points(tracks) for _, tracks in trails]
-    pictures = []
+    pictures, legend = [], _legend(frames.shape[2] * scale)
     for t, frame in enumerate(frames):
         canvas = cv2.resize((frame * 255).astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         canvas = (canvas * 0.6).astype(np.uint8)
         for (colour, tracks), points in zip(trails, chosen, strict=True):
             _draw_trails(canvas, tracks, points, t, scale, colour)
-        pictures.append(np.concatenate([canvas, _legend(canvas.shape[1])]))
+        pictures.append(np.concatenate([canvas, legend]))
     return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)
 
 

@@ -25,8 +25,11 @@ def centred_correlation(track_a, track_b, visible=None) -> float | None:
     None where either path stands still (within half a pixel RMS of its mean) or fewer than two frames count.
     """
     a, b = _pair(track_a, track_b, visible)
-    if len(a) < 2:
-        return None
+    return joint_correlation(a, b) if len(a) >= 2 else None
+
+
+def joint_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    """`centred_correlation` of two paths (T,D) in any number of coordinates that are all in pixels."""
     a, b = a - a.mean(0), b - b.mean(0)
     if min(_rms(a), _rms(b)) < STILL_PX:
         return None
