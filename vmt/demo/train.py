@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from ..errors import InputError
+from .frame_guidance import FrameGuidance
 from .sampling import load_dit, load_vae
 from .train_dit import dit_checkpoint, make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
@@ -45,9 +47,15 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--further", action="store_true",
         help="train the finished DiT of --out further, on clips and its own VAE; the learning rate starts afresh",
     )  # fmt: skip
+    parser.add_argument(
+        "--steady", action="store_true",
+        help="as --further, but towards what the finished DiT draws under frame guidance: steadier paths",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    options.further |= options.steady
+    return options
 
 
 def first_dit(options: argparse.Namespace) -> WanDiT:
@@ -81,13 +89,17 @@ def main(argv: list[str]) -> int:
         clips = make_latents(
             options.work, vae, options.clips, 33, options.device, until=until, first=options.first_clip
         )
+        guided = None
+        if options.steady:
+            finished = load_dit(options.out / DIT_FILE).to(options.device)
+            guided = partial(FrameGuidance().velocity, finished)
         dit = train_dit(
             options.work, images, clips, first_dit(options), options.steps, options.batch, options.lr, options.device,
-            until=until, further=options.further,
+            until=until, further=options.further, guided=guided,
         )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
         if options.further:  # the next further run begins with these weights, not with this run's last step
-            dit_checkpoint(options.work, further=True).unlink()
+            dit_checkpoint(options.work, True, options.steady).unlink()
     except TimeoutError as error:
         print(error)
         return 3

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -100,11 +101,14 @@ def draw_sigma(batch: int, frames: int, device) -> torch.Tensor:
     return torch.where(share < UNIFORM_SHARE, share / UNIFORM_SHARE, s)
 
 
-def dit_loss(dit, clean: torch.Tensor, context: torch.Tensor, sigma: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    """Flow-matching loss: the model predicts noise - clean at x = (1 - sigma) clean + sigma noise."""
-    level = sigma.view(-1, 1, 1, 1, 1)
-    velocity = dit(torch.lerp(clean, noise, level), 1000 * sigma, context)
-    return (velocity.float() - (noise - clean)).pow(2).mean()
+def noised(clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """Clips (B,16,F,h,w) at noise levels (B,): x = (1 - sigma) clean + sigma noise."""
+    return torch.lerp(clean, noise, sigma.view(-1, 1, 1, 1, 1))
+
+
+def dit_loss(dit, x: torch.Tensor, context: torch.Tensor, sigma: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Flow-matching loss: the model predicts the velocity `target`, noise - clean, at x of noise levels (B,)."""
+    return (dit(x, 1000 * sigma, context).float() - target).pow(2).mean()
 
 
 def compiled(function):
@@ -130,14 +134,15 @@ def frames_of_step(step: int, steps: int, further: bool = False) -> int:
     return {0: 1, 1: 3, 2: 5}.get(step % 12, 9)
 
 
-def dit_checkpoint(folder: Path, further: bool) -> Path:
-    return folder / ("dit.further.checkpoint.safetensors" if further else "dit.checkpoint.safetensors")
+def dit_checkpoint(folder: Path, further: bool, steady: bool = False) -> Path:
+    kind = "steady." if steady else "further." if further else ""
+    return folder / f"dit.{kind}checkpoint.safetensors"
 
 
 def train_dit(
     folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor],
     dit: WanDiT, steps: int, batch: int, lr: float, device: str = "cpu", say=print, until: float = float("inf"),
-    further: bool = False,
+    further: bool = False, guided: Callable[..., torch.Tensor] | None = None,
 ) -> WanDiT:  # fmt: skip
     """Train, or go on from the run's checkpoint in `folder`; returns the averaged model.
 
@@ -146,12 +151,14 @@ def train_dit(
         dit: the model that a run begins with; trained in place. A checkpoint takes its place.
         batch: clips of 9 latent frames a step; a step of shorter ones holds as many tokens.
         further: `dit` is trained already. The run has a checkpoint of its own.
+        guided: (x, sigma, context, captioned) -> velocity to learn in the place of the data's; with `further` only.
+            The run has a checkpoint of its own again.
     """
     dit = dit.to(device)
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
-    run = Run(dit, matrices, lr, dit_checkpoint(folder, further), ema=0.998)
+    run = Run(dit, matrices, lr, dit_checkpoint(folder, further, guided is not None), ema=0.998)
     torch.manual_seed(1000 + run.step)  # the training command owns its process
-    loss_of = compiled(dit_loss)
+    loss_of, guided = compiled(dit_loss), guided and compiled(guided)
     started, base, losses = time.time(), run.seconds, {}
     while run.step < steps:
         length = frames_of_step(run.step, steps, further)
@@ -160,8 +167,12 @@ def train_dit(
         clean, numbers = latents[index][:, :, :length].float(), words[index]
         numbers = numbers * (torch.rand(len(index), 1, device=device) >= NULL_SHARE)
         context, sigma, noise = embed(numbers), draw_sigma(len(index), length, device), torch.randn_like(clean)
+        x, target = noised(clean, noise, sigma), noise - clean
         with torch.autocast(device, torch.bfloat16):
-            loss = loss_of(dit, clean, context, sigma, noise)
+            if guided:
+                with torch.no_grad():
+                    target = guided(x, sigma, context, (numbers != 0).any(1))
+            loss = loss_of(dit, x, context, sigma, target)
         loss.backward()
         run.update(rate(run.step, steps))
         losses[length] = torch.lerp(losses.get(length, loss.detach()), loss.detach(), 0.02)

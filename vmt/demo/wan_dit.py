@@ -68,14 +68,15 @@ class Attention(nn.Module):
         self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
         self.norm_q, self.norm_k = (nn.RMSNorm(width, eps=1e-6) for _ in range(2))
 
-    def forward(self, x, context=None, angles=None):
+    def forward(self, x, context=None, angles=None, parts: int = 1):
+        """Attention within each of `parts` equal runs of tokens; with the frames as parts, no frame sees another."""
         context = x if context is None else context
         q, k, v = self.norm_q(self.q(x)).type_as(x), self.norm_k(self.k(context)).type_as(x), self.v(context)
         q, k, v = (t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        q, k, v = (t.transpose(1, 2) for t in (q, k.type_as(q), v.type_as(q)))
-        return self.o(attend(q, k, v).transpose(1, 2).flatten(2))
+        q, k, v = (rearrange(t, "b (f l) n d -> (b f) n l d", f=parts) for t in (q, k.type_as(q), v.type_as(q)))
+        return self.o(rearrange(attend(q, k, v), "(b f) n l d -> b (f l) (n d)", f=parts))
 
 
 class Block(nn.Module):
@@ -88,9 +89,9 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(nn.Linear(width, shape.ffn), nn.GELU(approximate="tanh"), nn.Linear(shape.ffn, width))
         self.modulation = nn.Parameter(torch.randn(1, 6, width) / width**0.5)
 
-    def forward(self, x, time, context, angles):
+    def forward(self, x, time, context, angles, parts: int = 1):
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + time).chunk(6, dim=1)
-        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, angles=angles)
+        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, angles=angles, parts=parts)
         x = x + self.cross_attn(self.norm3(x), context)
         return x + gate2 * self.ffn(self.norm2(x) * (1 + scale2) + shift2)
 
@@ -147,8 +148,13 @@ class WanDiT(nn.Module):
                 for start in starts:
                     per_head[:, start : start + 2 * fast] = bias
 
-    def forward(self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Velocity (noise - clean) of a latent (B,16,F,h,w) at timestep (B,) = 1000 sigma, text (B,M,4096)."""
+    def forward(
+        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, apart: tuple[int, ...] = ()
+    ) -> torch.Tensor:
+        """Velocity (noise - clean) of a latent (B,16,F,h,w) at timestep (B,) = 1000 sigma, text (B,M,4096).
+
+        apart: blocks in which a frame's tokens attend to that frame alone.
+        """
         patches = self.patch_embedding(x)
         frames, height, width = patches.shape[2:]
         tokens = patches.flatten(2).transpose(1, 2)
@@ -159,8 +165,8 @@ class WanDiT(nn.Module):
         modulation = self.time_projection(time).unflatten(1, (6, -1))
         context = self.text_embedding(context)
         angles = rope_angles(frames, height, width, self.shape.width // self.shape.heads, x.device)
-        for block in self.blocks:
-            tokens = block(tokens, modulation, context, angles)
+        for number, block in enumerate(self.blocks):
+            tokens = block(tokens, modulation, context, angles, parts=frames if number in apart else 1)
         pt, ph, pw = self.shape.patch
         return rearrange(
             self.head(tokens, time),

@@ -1,10 +1,21 @@
+from functools import partial
 from random import Random
 
 import pytest
 import torch
 
+from vmt.demo.frame_guidance import FrameGuidance
 from vmt.demo.train import DIT_FILE, VAE_FILE, first_dit, main, parse
-from vmt.demo.train_dit import SHARD, dit_loss, draw_sigma, frames_of_step, latent_scale, make_latents, train_dit
+from vmt.demo.train_dit import (
+    SHARD,
+    dit_loss,
+    draw_sigma,
+    frames_of_step,
+    latent_scale,
+    make_latents,
+    noised,
+    train_dit,
+)
 from vmt.demo.train_vae import CROP, CROP_FRAMES, _crops, save_half
 from vmt.demo.training import Run, SceneStream, rate, stream
 from vmt.demo.vocabulary import tokenize
@@ -174,14 +185,19 @@ class TestDitTraining:
         afresh = first_dit(parse(["--blocks", "1", "--out", str(tmp_path)]))
         assert torch.equal(afresh.head.head.weight, torch.zeros_like(afresh.head.head.weight))
 
-    def test_each_further_run_goes_on_from_the_weights(self, tmp_path, monkeypatch):
+    @pytest.mark.parametrize("kind", ["--further", "--steady"])
+    def test_each_further_run_goes_on_from_the_weights(self, tmp_path, monkeypatch, kind):
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)
         monkeypatch.setattr("vmt.demo.train_dit.SHARD", {1: 32, 33: 8})
         torch.manual_seed(0)
-        save_half(WanDiT(TINY), tmp_path / DIT_FILE, {})
+        monkeypatch.setattr("vmt.demo.train.FrameGuidance", partial(FrameGuidance, blocks=(0,)))
+        dit = WanDiT(TINY)
+        for weight in (dit.head.head.weight, dit.blocks[0].self_attn.o.weight):  # a new model is blind to its frames
+            torch.nn.init.normal_(weight, std=0.05)
+        save_half(dit, tmp_path / DIT_FILE, {})
         save_half(WanVAE(4), tmp_path / VAE_FILE, {})
         options = [
-            "--further", "--images", "32", "--clips", "8", "--first-clip", "8", "--steps", "2", "--batch", "1",
+            kind, "--images", "32", "--clips", "8", "--first-clip", "8", "--steps", "2", "--batch", "1",
             "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
         ]  # fmt: skip
         weights = [(tmp_path / DIT_FILE).read_bytes()]
@@ -205,21 +221,39 @@ class TestDitTraining:
         assert lengths.count(9) == 110 and set(lengths[:24]) == {1, 9}
 
     def test_loss_is_that_of_flow_matching(self, latents):
-        clean, noise = (
-            latents[1][0][:2].float(),
-            torch.randn(2, 16, 9, 4, 4, generator=torch.Generator().manual_seed(2)),
-        )
+        clean = latents[1][0][:2].float()
+        noise = torch.randn(2, 16, 9, 4, 4, generator=torch.Generator().manual_seed(2))
+        sigma = torch.tensor([0.25, 1.0])
+        x = noised(clean, noise, sigma)
+        torch.testing.assert_close(x[0], 0.75 * clean[0] + 0.25 * noise[0])
+        torch.testing.assert_close(x[1], noise[1])
         seen = []
 
         def perfect(x, timestep, context):
-            seen.append((x, timestep))
+            seen.append(timestep)
             return noise - clean
 
-        assert dit_loss(perfect, clean, None, torch.tensor([0.25, 1.0]), noise) == 0
-        x, timestep = seen[0]
-        torch.testing.assert_close(x[0], 0.75 * clean[0] + 0.25 * noise[0])
-        torch.testing.assert_close(x[1], noise[1])
-        assert timestep.tolist() == [250, 1000]
+        assert dit_loss(perfect, x, None, sigma, noise - clean) == 0
+        assert seen[0].tolist() == [250, 1000]
+
+    def test_steady_training_learns_the_guided_velocity(self, tmp_path, latents, monkeypatch):
+        """Towards a velocity of nothing, a model that predicts something comes to predict less of it."""
+        monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+        torch.manual_seed(0)
+        dit = WanDiT(TINY)
+        torch.nn.init.normal_(dit.head.head.weight, std=0.02)
+        x, context = torch.randn(1, 16, 9, 4, 4), torch.zeros(1, 1, 4096)
+        before = dit(x, torch.tensor([900.0]), context).abs().mean()
+        asked = []
+
+        def nothing(x, sigma, context, captioned):
+            asked.append(torch.is_grad_enabled())
+            return torch.zeros_like(x)
+
+        train_dit(tmp_path, *latents, dit, steps=60, batch=1, lr=3e-3, say=lambda _: None, further=True, guided=nothing)
+        assert dit(x, torch.tensor([900.0]), context).abs().mean() < 0.7 * before
+        assert asked == [False] * 60
+        assert [path.name for path in tmp_path.iterdir()] == ["dit.steady.checkpoint.safetensors"]
 
     def test_noise_levels_cover_the_range_and_lean_to_noise(self):
         torch.manual_seed(0)

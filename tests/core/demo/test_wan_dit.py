@@ -42,6 +42,17 @@ def test_clips_of_a_batch_do_not_see_each_other(dit):
         )
 
 
+def test_kept_apart_frames_do_not_see_each_other(dit):
+    """With every block kept apart a change of one frame stays in that frame; otherwise it reaches all."""
+    x, context = torch.randn(1, 16, 3, 4, 4), torch.randn(1, 2, 4096)
+    other = x.clone()
+    other[:, :, 1] += 1
+    time = torch.tensor([500.0])
+    for apart, reached in (((0, 1), [False, True, False]), ((), [True] * 3), ((1,), [True] * 3)):
+        change = (dit(other, time, context, apart=apart) - dit(x, time, context, apart=apart)).abs().amax((0, 1, 3, 4))
+        assert (change > 1e-6).tolist() == reached, apart
+
+
 def test_time_and_text_matter(dit):
     x, time, text = normal(1, 16, 2, 4, 4), torch.tensor([500.0]), normal(1, 16, 4096, seed=1)
     base = dit(x, time, text)
