@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +15,14 @@ import torch
 from ..errors import InputError
 from .frame_guidance import FrameGuidance
 from .sampling import load_dit, load_vae
-from .train_dit import dit_checkpoint, make_latents, train_dit
+from .train_dit import make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
 from .wan_dit import WanDiT, WanShape
 
 WEIGHTS = Path(__file__).parent / "weights"
 DIT_FILE = Path("diffusion_models") / "vmt_demo_wan_t2v.safetensors"
 VAE_FILE = Path("vae") / "vmt_demo_wan_vae.safetensors"
+STEADY_LR = 6e-4
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -39,7 +41,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--first-clip", type=int, default=0, help="number of the first of them, to train further on others"
     )
-    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--steps", type=int, default=10000, help="on the data")
+    parser.add_argument(
+        "--steady-steps", type=int, default=2000, help="after them, towards its own draws under frame guidance"
+    )
     parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
@@ -47,15 +52,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--further", action="store_true",
         help="train the finished DiT of --out further, on clips and its own VAE; the learning rate starts afresh",
     )  # fmt: skip
-    parser.add_argument(
-        "--steady", action="store_true",
-        help="as --further, but towards what the finished DiT draws under frame guidance: steadier paths",
-    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
-    options = parser.parse_args(argv)
-    options.further |= options.steady
-    return options
+    return parser.parse_args(argv)
 
 
 def first_dit(options: argparse.Namespace) -> WanDiT:
@@ -64,6 +63,11 @@ def first_dit(options: argparse.Namespace) -> WanDiT:
         return load_dit(options.out / DIT_FILE).train().requires_grad_()
     torch.manual_seed(1)  # the training command owns its process
     return WanDiT(WanShape(blocks=options.blocks))
+
+
+def dit_runs(further: bool) -> list[str]:
+    """Names of the DiT's two runs, on the data and towards its guided draws: each has a checkpoint of its own."""
+    return ["dit.further", "dit.further.steady"] if further else ["dit", "dit.steady"]
 
 
 def main(argv: list[str]) -> int:
@@ -89,17 +93,20 @@ def main(argv: list[str]) -> int:
         clips = make_latents(
             options.work, vae, options.clips, 33, options.device, until=until, first=options.first_clip
         )
-        guided = None
-        if options.steady:
-            finished = load_dit(options.out / DIT_FILE).to(options.device)
-            guided = partial(FrameGuidance().velocity, finished)
+        checkpoints = [options.work / f"{name}.checkpoint.safetensors" for name in dit_runs(options.further)]
+        taught = train_dit(
+            checkpoints[0], images, clips, first_dit(options), options.steps, options.batch, options.lr, options.device,
+            until=until, further=options.further,
+        )  # fmt: skip
         dit = train_dit(
-            options.work, images, clips, first_dit(options), options.steps, options.batch, options.lr, options.device,
-            until=until, further=options.further, guided=guided,
+            checkpoints[1], images, clips, deepcopy(taught), options.steady_steps, options.batch,
+            min(options.lr, STEADY_LR), options.device, until=until, further=True,
+            guided=partial(FrameGuidance().velocity, taught.eval().requires_grad_(False)),
         )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
         if options.further:  # the next further run begins with these weights, not with this run's last step
-            dit_checkpoint(options.work, True, options.steady).unlink()
+            for checkpoint in checkpoints:
+                checkpoint.unlink()
     except TimeoutError as error:
         print(error)
         return 3

@@ -134,29 +134,23 @@ def frames_of_step(step: int, steps: int, further: bool = False) -> int:
     return {0: 1, 1: 3, 2: 5}.get(step % 12, 9)
 
 
-def dit_checkpoint(folder: Path, further: bool, steady: bool = False) -> Path:
-    kind = "steady." if steady else "further." if further else ""
-    return folder / f"dit.{kind}checkpoint.safetensors"
-
-
 def train_dit(
-    folder: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor],
+    checkpoint: Path, images: tuple[torch.Tensor, torch.Tensor], clips: tuple[torch.Tensor, torch.Tensor],
     dit: WanDiT, steps: int, batch: int, lr: float, device: str = "cpu", say=print, until: float = float("inf"),
     further: bool = False, guided: Callable[..., torch.Tensor] | None = None,
 ) -> WanDiT:  # fmt: skip
-    """Train, or go on from the run's checkpoint in `folder`; returns the averaged model.
+    """Train, or go on from the run's `checkpoint`; returns the averaged model.
 
     Args:
         images, clips: latents and word numbers from `make_latents`, of 1 and of 33 frames.
         dit: the model that a run begins with; trained in place. A checkpoint takes its place.
         batch: clips of 9 latent frames a step; a step of shorter ones holds as many tokens.
-        further: `dit` is trained already. The run has a checkpoint of its own.
-        guided: (x, sigma, context, captioned) -> velocity to learn in the place of the data's; with `further` only.
-            The run has a checkpoint of its own again.
+        further: `dit` is trained already and sees whole clips from the first step.
+        guided: (x, sigma, context, captioned) -> velocity to learn in the place of the data's.
     """
     dit = dit.to(device)
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
-    run = Run(dit, matrices, lr, dit_checkpoint(folder, further, guided is not None), ema=0.998)
+    run = Run(dit, matrices, lr, checkpoint, ema=0.998)
     torch.manual_seed(1000 + run.step)  # the training command owns its process
     loss_of, guided = compiled(dit_loss), guided and compiled(guided)
     started, base, losses = time.time(), run.seconds, {}
