@@ -107,13 +107,14 @@ def still(rng: Random, room: Room, num_frames: int) -> torch.Tensor:
 OBJECT_MOTIONS = {f.__name__: f for f in (line, arc, bounce, zigzag, orbit, accelerate, stop, swing, wander, still)}
 
 
-def object_path(motion: str, rng: Random, room: Room, num_frames: int) -> torch.Tensor:
-    """A path of that motion that stays in the room, shifted into it where it can be, drawn again where it can't."""
+def object_path(motion: str, rng: Random, room: Room, num_frames: int, motions=OBJECT_MOTIONS) -> torch.Tensor:
+    """A path of one of `motions` (name -> function) that stays in the room: shifted into it where it can be, drawn
+    again where it can't."""
     low = torch.tensor([room[0][0], room[1][0]])
     high = torch.tensor([room[0][1], room[1][1]])
-    check_choice("motion", motion, OBJECT_MOTIONS)
+    check_choice("motion", motion, motions)
     while True:
-        path = OBJECT_MOTIONS[motion](rng, room, num_frames)
+        path = motions[motion](rng, room, num_frames)
         first, last = path.amin(0), path.amax(0)
         if ((last - first) <= (high - low)).all():
             return path + (low - first).clamp_min(0) - (last - high).clamp_min(0)

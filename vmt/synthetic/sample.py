@@ -154,7 +154,7 @@ def _several(rng, num_frames, height, width) -> Scene:
 
 
 def _figure(rng, num_frames, height, width) -> Scene:
-    figure = make_figure(rng.choice(FIGURE_MOTIONS), rng.choice(list(COLOURS)), rng, num_frames, height, width)
+    figure = make_figure(rng.choice(list(FIGURE_MOTIONS)), rng.choice(list(COLOURS)), rng, num_frames, height, width)
     return Scene(sample_ground(rng), _identity(num_frames), figure=figure)
 
 
