@@ -112,7 +112,10 @@ def _words(rng: Random, things: int, figure: bool, textured: bool, unlike: _Word
     colours = [colour for colour in COLOURS if colour not in taken_colours]
     shapes = [shape for shape in SHAPES if shape not in taken_shapes]
     grounds = [ground for ground in GROUNDS if not unlike or ground != unlike.ground.colour]
-    textures = [t for t in TEXTURES[int(textured) :] if not (unlike and textured) or t != unlike.ground.texture]
+    textures = list(TEXTURES)
+    if textured:  # what can be followed in both directions, in more than a few shades of black
+        grounds = [ground for ground in grounds if ground != "black"]
+        textures = [t for t in ("tiled", "spotted") if not unlike or t != unlike.ground.texture]
     while True:
         ground = Ground(
             rng.choice(grounds),

@@ -1,0 +1,79 @@
+"""The judge on results whose figures are known: the reference itself, backwards, still, elsewhere, repainted."""
+
+import pytest
+import torch
+
+from vmt.bench.cases import bench_cases
+from vmt.bench.judge import judge
+from vmt.bench.motions import CATEGORIES
+from vmt.errors import InputError
+from vmt.synthetic import render
+
+NUM = 2
+
+
+@pytest.fixture(scope="module", params=CATEGORIES)
+def cases(request):
+    return [(case, render(case.reference)) for case in bench_cases(request.param, NUM)]
+
+
+def test_the_reference_itself_is_the_ceiling(cases):
+    for case, clip in cases:
+        figures = judge(case, clip, clip.frames, shows=case.reference)
+        assert figures["located_correlation"] > 0.9 and figures["epe_px"] < 0.3 and figures["wrong_way"] < 0.05
+        assert 0.75 < figures["speed_ratio"] < 1.25
+        if case.category == "camera":
+            assert figures["camera_correlation"] > 0.95 and figures["camera_roll_px"] < 0.2
+        elif figures["centred_correlation"] is not None:
+            assert figures["centred_correlation"] > 0.98 and figures["camera_correlation"] is None
+        right = {name: value for name, value in figures.items() if name.endswith("_right")}
+        assert all(value is None or value >= 0.9 for value in right.values()), right
+        assert figures["leakage"] is None
+
+
+def test_backwards_is_the_wrong_way(cases):
+    for case, clip in cases:
+        if case.motion.name.split()[0] in ("line", "zoom", "roll", "opposite", "together", "walk", "accelerate"):
+            figures = judge(case, clip, clip.frames.flip(0), shows=case.reference)
+            assert figures["located_correlation"] < -0.3 and figures["wrong_way"] > 0.8
+            path = figures["camera_correlation" if case.category == "camera" else "centred_correlation"]
+            assert path < -0.8
+
+
+def test_what_stands_still_has_nothing_and_no_nan(cases):
+    for case, clip in cases:
+        figures = judge(case, clip, clip.frames[:1].expand_as(clip.frames), clip.frames)
+        assert all(value is None or float(value) == float(value) for value in figures.values())
+        assert figures["located_correlation"] == 0 and figures["speed_ratio"] < 0.1
+        assert figures["centred_correlation"] in (0, None) and figures["camera_correlation"] in (0, None)
+        assert figures["leakage"] < 0  # the clip that it is held against is the reference itself
+
+
+def test_keys_are_the_same_for_all_categories():
+    keys = set()
+    for category in CATEGORIES:
+        case = bench_cases(category, 1)[0]
+        clip = render(case.reference)
+        keys.add(tuple(judge(case, clip, clip.frames)))
+    assert len(keys) == 1
+
+
+def test_prompt_s_words_are_judged():
+    case = bench_cases("single_object", 1)[0]
+    clip, prompted = render(case.reference), render(case.prompt).frames
+    assert judge(case, clip, prompted)["colour_right"] and judge(case, clip, prompted)["shape_right"]
+    assert not judge(case, clip, clip.frames)["colour_right"]
+
+
+def test_one_of_two_things_is_not_enough():
+    case = bench_cases("multiple_objects", 1)[0]
+    clip = render(case.reference)
+    assert judge(case, clip, clip.frames, shows=case.reference)["colour_right"]
+    case.prompt.objects[1].size = 0.0
+    assert not judge(case, clip, render(case.prompt).frames)["colour_right"]
+
+
+def test_another_form_is_refused():
+    case = bench_cases("single_object", 1)[0]
+    with pytest.raises(InputError, match="29, 128, 128, 3"):
+        judge(case, render(case.reference), torch.zeros(29, 128, 128, 3))

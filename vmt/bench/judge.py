@@ -1,0 +1,161 @@
+"""One result of a case held against what is known of its reference and asked for by its prompt.
+
+Every figure is a number, or None where it is undefined for the case (a camera has no path of a thing, a thing that
+stands still no direction). Bools count as shares.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..metrics.appearance import judge_colour, judge_ground, judge_shape
+from ..metrics.camera import camera_correlation, camera_error, camera_of_affines, fit_camera
+from ..metrics.centroid import mask_track, object_mask
+from ..metrics.components import areas
+from ..metrics.likeness import leakage
+from ..metrics.located import located_correlation, located_errors
+from ..metrics.motion_fidelity import motion_fidelity_as_coded
+from ..metrics.steadiness import flicker, warp_error
+from ..metrics.tracks import Tracks, follow_grid
+from ..metrics.trajectory import centred_correlation, speed_ratio, wrong_way_rate
+from ..metrics.true_tracks import true_tracks
+from ..synthetic.render import Clip
+from ..synthetic.scene import Scene
+from .cases import BenchCase
+
+Figures = dict[str, float | bool | None]
+ERROR_PX, ERROR_SHARE = 0.5, 0.25  # of a step: a tracker further off than both is wrong
+SEEN_SHARE = 0.8  # of the frames in which a thing must be seen to count as drawn
+
+
+def judge(
+    case: BenchCase, clip: Clip, output: torch.Tensor, unguided: torch.Tensor | None = None, shows: Scene | None = None
+) -> Figures:
+    """All figures of one result.
+
+    Args:
+        clip: the rendered reference. output: (T,H,W,3) float 0..1. unguided: the same prompt and seed without guidance;
+            None leaves leakage undefined. shows: whose words are to be seen; the prompt's if None.
+    Raises:
+        InputError: the output has another form than the reference.
+    """
+    if output.shape != clip.frames.shape:
+        raise InputError(
+            f"The result is {tuple(output.shape)}, its reference {tuple(clip.frames.shape)}; frames and size must be "
+            "equal. Let the method make what the reference shows."
+        )
+    shows = shows or case.prompt
+    return {
+        **_paths(case, clip, shows, output),
+        **_tracks(clip, output),
+        **_appearance(shows, output),
+        "leakage": None if unguided is None else leakage(clip.frames, output, unguided)["leakage"],
+        "flicker": flicker(output),
+        "warp_error": warp_error(output),
+    }
+
+
+def _tracks(clip: Clip, output: torch.Tensor) -> Figures:
+    """Motion at the same places, and the camera's; the reference's side is the truth."""
+    truth, seen = measurable_tracks(clip), follow_grid(output)
+    cameras = camera_of_affines(clip.camera, truth.size), fit_camera(seen)
+    moves = bool((clip.camera[1:] != clip.camera[:-1]).any())
+    return {
+        **located_correlation(truth, seen),
+        **located_errors(truth, seen),
+        "camera_correlation": (camera_correlation(*cameras) or 0.0) if moves else None,
+        **{name: value if moves else None for name, value in camera_error(*cameras).items()},
+        **motion_fidelity_as_coded(follow_grid(clip.frames, run=None), follow_grid(output, run=None)),
+    }
+
+
+def measurable_tracks(clip: Clip) -> Tracks:
+    """The true tracks of a drawn scene, without the points that a tracker gets wrong on the clip itself.
+
+    In an even area or along an edge nothing can be followed: what a tracker says there of a result is not the result's
+    fault.
+    """
+    truth, tracked = true_tracks(clip), follow_grid(clip.frames)
+    error = np.linalg.norm(tracked.steps - truth.steps, axis=-1)
+    allowed = np.maximum(ERROR_PX, ERROR_SHARE * np.linalg.norm(truth.steps, axis=-1))
+    right = tracked.known & (error <= allowed)
+    visible = truth.visible.copy()
+    visible[:, :, 1:] &= right
+    return Tracks(truth.points_px, visible, truth.size)
+
+
+def _paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> Figures:
+    """How the centres of the prompt's things go, against those of the reference's.
+
+    Of several, each is held against the one whose mean place is nearest, all in all: choosing the best correlation
+    instead would let chance look like success. A result whose thing stands still or is not seen has the correlation 0:
+    it has not failed less than one that moves at random.
+    """
+    names = ("centred_correlation", "path_wrong_way", "path_speed_ratio")
+    if case.category == "camera":
+        return dict.fromkeys(names)
+    theirs = [mask_track((mask > 0.5).numpy())[0] for mask in clip.masks]
+    mine = [mask_track(mask) for mask in _masks(shows, output)]
+    order = min(
+        permutations(theirs),
+        key=lambda order: sum(float((a.mean(0) - b.mean(0)).norm()) for a, (b, _) in zip(order, mine, strict=True)),
+    )
+    scores = [_path(a, *b) for a, b in zip(order, mine, strict=True)]
+    return {name: _mean([score[i] for score in scores]) for i, name in enumerate(names)}
+
+
+def _path(reference: torch.Tensor, track: torch.Tensor, visible: torch.Tensor) -> tuple:
+    if centred_correlation(reference, reference) is None:
+        return None, None, None
+    correlation = centred_correlation(reference, track, visible)
+    return (
+        0.0 if correlation is None else correlation,
+        wrong_way_rate(reference, track, visible),
+        speed_ratio(reference, track, visible),
+    )
+
+
+def _masks(prompt: Scene, output: torch.Tensor) -> list[np.ndarray]:
+    """Of each thing that the prompt names; told apart by colour where there are several."""
+    colours = [thing.colour for thing in prompt.objects]
+    if len(colours) > 1:
+        return [object_mask(output, colour) for colour in colours]
+    return [object_mask(output)]
+
+
+def _appearance(prompt: Scene, output: torch.Tensor) -> Figures:
+    """Whether the words of the prompt are to be seen; None where it has no such word."""
+    everything = object_mask(output)
+    ground, texture = judge_ground(output, everything)
+    figures: Figures = {
+        "colour_right": None,
+        "shape_right": None,
+        "ground_right": ground == prompt.ground.colour,
+        "texture_right": texture == prompt.ground.texture,
+        "things_right": None,
+    }
+    named = len(prompt.objects) + (prompt.figure is not None)
+    if named:
+        masks = _masks(prompt, output)
+        if named == 1:
+            colour = prompt.figure.colour if prompt.figure else prompt.objects[0].colour
+            figures["colour_right"] = judge_colour(output, masks[0]) == colour
+        else:
+            figures["colour_right"] = all(mask.any((1, 2)).mean() >= SEEN_SHARE for mask in masks)
+        if prompt.objects:
+            figures["shape_right"] = all(
+                judge_shape(output, mask) == thing.shape for mask, thing in zip(masks, prompt.objects, strict=True)
+            )
+        if not prompt.figure:  # a figure's limbs may hang apart in a mask
+            whole = [all(len(areas(part)[1]) == 1 for part in frame) for frame in zip(*masks, strict=True)]
+            figures["things_right"] = float(np.mean(whole))
+    return figures
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
