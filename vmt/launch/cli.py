@@ -18,12 +18,13 @@ usage: python3 -m vmt COMMAND ...
   test [PYTEST ...]  the tests, with pytest's own options
   comfy [COMFYUI ...] ComfyUI with these nodes in your browser, with ComfyUI's own options; Ctrl-C ends it
   train demo [...]   makes the weights of the demo model again
+  bench transfer [...]  measures motion transfer on cases whose motion is known, beside controls
   evaluate [...]     judges the demo model, and motion transfer on it, on held-out cases
 
 The first run installs what is needed into .vmt inside this folder (some minutes, 4 GB). With COMFYUI_PATH set to the
 folder of a ComfyUI, that one is used as it is, with its own Python (COMFYUI_PYTHON names it if it is not found).
 """
-COMMANDS = ("demo", "test", "comfy", "train", "evaluate")
+COMMANDS = ("demo", "test", "comfy", "train", "bench", "evaluate")
 
 
 def main(argv: list[str]) -> int:
@@ -69,6 +70,10 @@ def work(command: str, rest: list[str]) -> int:
         from ..demo.train import main as train
 
         return train(rest[1:]) or 0
+    if command == "bench":
+        from ..bench.command import main as bench
+
+        return bench(rest)
     if command == "evaluate":
         from ..demo.evaluate import main as evaluate
 

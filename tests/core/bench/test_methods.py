@@ -1,0 +1,68 @@
+"""Each method's graph and reference, as far as they need no host; `tests/host/test_bench.py` runs them in one."""
+
+from random import Random
+
+import pytest
+import torch
+
+from vmt.bench.methods import NAMES, load
+from vmt.demo import api_graph, demo_graph
+from vmt.demo.run import WORKFLOW
+from vmt.errors import InputError
+
+GUIDED = {
+    "balanced", "dense_amf", "unrelated_reference", "shuffled_frames", "reversed_reference", "static_reference"
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo():
+    return demo_graph.read(api_graph.load(WORKFLOW))
+
+
+def classes(graph):
+    return {node["class_type"] for node in graph.values()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_graph_makes_the_video_from_nodes_it_has(demo, name):
+    before = str(demo.full)
+    graph = load(name).graph(demo)
+    assert demo.save in graph and graph[demo.save]["class_type"] == "SaveVideo"
+    for node in graph.values():
+        for value in node["inputs"].values():
+            assert not (isinstance(value, list) and len(value) == 2) or value[0] in graph
+    assert ("VMT_MotionGuidanceSampler" in classes(graph)) == (name in GUIDED)
+    assert str(demo.full) == before, "the workflow itself stays as it was"
+    assert load(name).about
+
+
+def test_controls_have_only_what_they_are_to_have(demo):
+    plain = load("unguided").graph(demo)
+    assert "KSampler" in classes(plain) and "VMT_WindowedInversion" not in classes(plain)
+    ceiling = load("vae_round_trip").graph(demo)
+    assert "UNETLoader" not in classes(ceiling) and {"VAEEncode", "VAEDecode"} <= classes(ceiling)
+    started = load("noised_start").graph(demo)
+    assert started[demo.sampler]["inputs"]["denoise"] < 1 and "VAEEncode" in classes(started)
+    assert plain[demo.sampler]["inputs"]["seed"] == started[demo.sampler]["inputs"]["seed"]
+
+
+def test_dense_flow_looks_everywhere(demo):
+    inputs = next(n["inputs"] for n in load("dense_amf").graph(demo).values() if n["class_type"] == "VMT_ExtractAMF")
+    assert inputs["radius"] == -1 and inputs["span"] >= 8
+
+
+def test_references_are_what_their_names_say():
+    frames = torch.arange(9.0)[:, None, None, None].expand(9, 2, 2, 3)
+    order = {name: load(name).reference(frames, Random(1))[:, 0, 0, 0].tolist() for name in NAMES}
+    assert order["reversed_reference"] == list(range(8, -1, -1)) and order["static_reference"] == [0] * 9
+    assert order["shuffled_frames"] != list(range(9)) and sorted(order["shuffled_frames"]) == list(range(9))
+    for name in set(NAMES) - {"reversed_reference", "static_reference", "shuffled_frames"}:
+        assert order[name] == list(range(9))
+    assert [name for name in NAMES if load(name).unrelated] == ["unrelated_reference"]
+    assert [name for name in NAMES if load(name).shows_reference] == ["vae_round_trip"]
+
+
+def test_unknown_method_is_refused():
+    with pytest.raises(InputError, match="balanced"):
+        load("telepathy")

@@ -1,0 +1,124 @@
+"""The report: medians and intervals per method, differences from the floor, what was left out."""
+
+import json
+from typing import ClassVar
+
+import pytest
+
+from vmt.bench import command, transfer
+from vmt.bench.cases import bench_cases
+from vmt.bench.report import summary, table
+from vmt.launch.run_result import ServerError
+
+FIGURES = {"centred_correlation": 0.0, "wrong_way": 0.5, "colour_right": True, "leakage": None, "seconds": 2.0}
+
+
+def scored(values):
+    return {f"case-{i}": {**FIGURES, "centred_correlation": value} for i, value in enumerate(values)}
+
+
+def test_summary_has_the_documented_keys():
+    methods = summary({"unguided": scored([0.0, 0.1, -0.1, 0.05] * 3), "balanced": scored([0.9, 0.8, 1.0, 0.95] * 3)})
+    figure = methods["balanced"]["centred_correlation"]
+    assert figure["median"] == pytest.approx(0.925) and figure["ci95"][0] < figure["mean"] < figure["ci95"][1]
+    assert methods["balanced"]["vs_unguided"]["centred_correlation"]["ci95"][0] > 0.5
+    assert methods["balanced"]["leakage"] == {"median": None, "mean": None, "ci95": None, "n": 0}
+    assert "vs_unguided" not in methods["unguided"]
+    json.dumps(methods)
+
+
+def test_table_marks_what_is_beyond_noise():
+    rows = table(
+        summary({
+            "unguided": scored([0.0, 0.1, -0.1, 0.05] * 3),
+            "balanced": scored([0.9, 0.8, 1.0, 0.95] * 3),
+            "like_it": scored([0.05, 0.05, -0.1, 0.05] * 3),
+        })
+    ).splitlines()  # fmt: skip
+    assert rows[0].startswith("| method | path |") and "leakage" not in rows[0]
+    assert "*" in rows[3] and "*" not in rows[2] and "*" not in rows[4]
+
+
+def test_a_case_that_only_one_has_is_not_compared():
+    methods = summary({"unguided": scored([0.0]), "balanced": scored([0.5, 1.0])})
+    assert methods["balanced"]["vs_unguided"]["centred_correlation"]["mean"] == 0.5
+
+
+class Runs:
+    """What the command needs of `BenchRuns`, without a host; the second case fails."""
+
+    asked: ClassVar[list] = []
+
+    def __init__(self, folder, half):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def result(self, name, case, other):
+        from vmt.bench.runs import Result
+
+        self.asked.append((name, case.name, other.motion.name != case.motion.name))
+        return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
+
+
+class TestCommand:
+    def test_report_names_what_was_left_out(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path / "ComfyUI")
+        Runs.asked.clear()
+        options = ["--methods", "balanced", "--category", "camera,single_object", "--cases", "3"]
+        assert command.main(["transfer", *options, "--out", str(tmp_path / "o"), "--json", str(tmp_path / "r")]) == 0
+        report = json.loads((tmp_path / "r").read_text())
+        assert {"split", "seed", "cases", "model", "host", "methods"} <= set(report) and report["split"] == "v1"
+        assert report["methods"]["balanced"]["wrong_way"]["n"] == 4
+        assert report["categories"]["camera"]["skipped"]["balanced"] == {"camera-001": "the frames are gone"}
+        told = capsys.readouterr().out
+        assert "Left out: balanced on camera-001" in told and "| balanced |" in told
+        assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
+
+    def test_folder_of_other_settings_is_left_alone(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        options = ["transfer", "--methods", "balanced", "--category", "camera", "--cases", "1", "--out", str(tmp_path)]
+        assert command.main(options) == 0
+        assert command.main([*options, "--seed", "1"]) == 2
+        assert "Give another --out" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "options", [["--methods", "telepathy"], ["--category", "dance"], ["--cases", "0"]], ids=lambda o: o[0]
+    )
+    def test_bad_input_is_told_before_anything_starts(self, tmp_path, capsys, options):
+        assert command.main(["transfer", *options, "--out", str(tmp_path)]) == 2
+        assert capsys.readouterr().err.startswith("vmt: ") and not list(tmp_path.iterdir())
+
+    def test_parts_are_named(self, capsys):
+        assert command.main([]) == 2 and command.main(["--help"]) == 0
+        assert "transfer" in capsys.readouterr().err
+
+
+class TestKeptResults:
+    @pytest.fixture
+    def runs(self, tmp_path):
+        from vmt.bench.runs import BenchRuns
+
+        with BenchRuns(tmp_path) as runs:  # starts no host
+            yield runs
+
+    def test_are_not_made_again(self, runs, tmp_path):
+        case = bench_cases("camera", 1)[0]
+        (tmp_path / "balanced").mkdir()
+        (tmp_path / "balanced" / "camera-000.json").write_text(json.dumps({"figures": FIGURES, "skipped": ""}))
+        assert runs.result("balanced", case, case).figures == FIGURES
+
+    def test_a_case_that_fails_is_kept_as_such(self, runs, tmp_path, monkeypatch):
+        def fails(*_):
+            raise ServerError("KSampler (node 3): out of luck")
+
+        monkeypatch.setattr(runs, "_made", fails)
+        case = bench_cases("camera", 1)[0]
+        assert runs.result("balanced", case, case).skipped == "KSampler (node 3): out of luck"
+        assert json.loads((tmp_path / "balanced" / "camera-000.json").read_text())["figures"] is None

@@ -1,0 +1,32 @@
+"""What a method of the bench is: which graph it runs, and what it is given as its reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+import torch
+
+from ...demo.demo_graph import DemoGraph
+
+
+def as_they_are(frames: torch.Tensor, rng: Random) -> torch.Tensor:
+    return frames
+
+
+@dataclass(frozen=True)
+class Method:
+    """about: one line for the report.
+
+    graph: the demo workflow, filled in for the case -> the API-form graph to run; its node `save` saves the result.
+    reference: (frames (T,H,W,3), lots of the case) -> the frames to upload in their place.
+    unrelated: it is given the reference of another case, and judged against its own.
+    shows_reference: the result is to show what the reference shows, not what the prompt names.
+    """
+
+    about: str
+    graph: Callable[[DemoGraph], dict]
+    reference: Callable[[torch.Tensor, Random], torch.Tensor] = as_they_are
+    unrelated: bool = False
+    shows_reference: bool = False

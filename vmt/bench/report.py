@@ -1,0 +1,74 @@
+"""The figures of a whole bench as JSON and as a Markdown table. The JSON's form is stable: its keys are only added to.
+
+{"split", "seed", "cases", "model", "host", "half", "categories": {CATEGORY: {"methods": {NAME: {METRIC: {"median",
+"mean", "ci95", "n"}, "seconds": {...}, "vs_unguided": {METRIC: {"mean", "ci95"}}}}, "skipped": {NAME: {CASE: why}}}},
+"methods": the same over all categories}
+
+"ci95" is a bootstrap interval of the mean over the cases; "vs_unguided" that of the paired difference.
+"""
+
+from __future__ import annotations
+
+from ..metrics.summary import differences, summarise
+from .judge import Figures
+
+FLOOR = "unguided"
+TABLE = {  # figure -> heading, decimals
+    "centred_correlation": ("path", 2),
+    "camera_correlation": ("camera", 2),
+    "located_correlation": ("same places", 2),
+    "epe_px": ("error, px", 2),
+    "wrong_way": ("wrong way", 2),
+    "speed_ratio": ("speed", 2),
+    "leakage": ("leakage", 3),
+    "colour_right": ("colour", 2),
+    "shape_right": ("shape", 2),
+    "seconds": ("s", 1),
+}
+MEDIAN = ("centred_correlation", "camera_correlation", "located_correlation")  # told as median / mean
+
+
+def summary(scores: dict[str, dict[str, Figures]]) -> dict[str, dict]:
+    """Per method, every metric over its cases.
+
+    Args:
+        scores: method -> case name -> figures.
+    """
+    methods = {}
+    for name, cases in scores.items():
+        if cases:
+            methods[name] = {key: _entry(figure) for key, figure in summarise(list(cases.values())).items()}
+        floor = scores.get(FLOOR, {})
+        common = [case for case in cases if case in floor]
+        if name != FLOOR and common:
+            pairs = summarise(differences([cases[c] for c in common], [floor[c] for c in common]))
+            methods[name]["vs_unguided"] = {
+                key: {"mean": figure["mean"], "ci95": figure["mean_95"]} for key, figure in pairs.items()
+            }
+    return methods
+
+
+def _entry(figure: dict) -> dict:
+    return {"median": figure["median"], "mean": figure["mean"], "ci95": figure["mean_95"], "n": figure["n"]}
+
+
+def table(methods: dict[str, dict]) -> str:
+    """Markdown, a row a method. An asterisk: the mean's difference from unguided on the same cases is beyond noise."""
+    shown = [key for key in TABLE if any(m.get(key, {}).get("n") for m in methods.values())]
+    lines = ["| method | " + " | ".join(TABLE[key][0] for key in shown) + " |", "|---" * (len(shown) + 1) + "|"]
+    for name, figures in methods.items():
+        lines.append(f"| {name} | " + " | ".join(_cell(figures, key) for key in shown) + " |")
+    return "\n".join(lines)
+
+
+def _cell(figures: dict, key: str) -> str:
+    figure, decimals = figures.get(key), TABLE[key][1]
+    if not figure or figure["mean"] is None:
+        return "–"
+    low, high = figure["ci95"]
+    text = f"{figure['mean']:.{decimals}f}"
+    if key in MEDIAN:
+        text = f"{figure['median']:.{decimals}f} / {text} [{low:.2f}, {high:.2f}]"
+    against = figures.get("vs_unguided", {}).get(key)
+    beyond = against and against["ci95"] and (against["ci95"][0] > 0 or against["ci95"][1] < 0)
+    return text + ("*" if beyond and key != "seconds" else "")

@@ -1,0 +1,143 @@
+"""Running cases through a real ComfyUI, and keeping every result in files of its own.
+
+A stopped bench goes on where it was, and a crash loses the case it was at. The kept frames are the video that the host
+saved; the figures are made of it, so they can be made again when a metric changes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+
+from ..demo import api_graph, demo_graph
+from ..demo.run import WORKFLOW
+from ..errors import InputError
+from ..launch import base_folder, host_tree
+from ..launch.host_process import needs_cpu_flag
+from ..launch.run_result import ServerError
+from ..launch.server import Server
+from ..synthetic.render import Clip, render
+from ..video import read_video, write_video
+from .cases import BenchCase
+from .judge import Figures, judge
+from .methods import load
+from .methods.method import Method
+
+FPS = 16
+HALF = ["--bf16-unet", "--bf16-vae"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """figures of `judge` with "seconds", or why there are none."""
+
+    figures: Figures | None
+    skipped: str = ""
+
+
+class BenchRuns:
+    """A host that is started when the first run needs it.
+
+    with BenchRuns(folder) as runs:
+        result = runs.result("balanced", case, other)
+
+    Args:
+        folder: videos and figures that lie in it are not made again. half: the host's models in bfloat16.
+        server: one that runs already. workflow: the API-form graph that methods change.
+    """
+
+    def __init__(self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None):
+        self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
+        self._workflow = demo_graph.read(workflow or api_graph.load(WORKFLOW))
+        self._clips: dict[str, Clip] = {}
+
+    def __enter__(self) -> BenchRuns:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._started.__exit__(*exception)
+
+    def result(self, name: str, case: BenchCase, other: BenchCase) -> Result:
+        """Figures of one method on one case; a graph that the host fails at, or a video that cannot be judged, is told
+        and left out.
+
+        Args:
+            other: the case whose reference a method is given that wants an unrelated one.
+        """
+        kept = self.folder / name / f"{case.name}.json"
+        if kept.exists():
+            return Result(**json.loads(kept.read_text(encoding="utf-8")))
+        try:
+            result = Result(self._judged(name, case, other))
+        except (ServerError, InputError) as error:
+            if self._server is not None:
+                self._server.process.check()  # a host that died is no case's fault
+            result = Result(None, str(error))
+        _write(kept, json.dumps(vars(result), indent=1) + "\n")
+        return result
+
+    def frames(self, name: str, case: BenchCase) -> torch.Tensor:
+        """The kept result (T,H,W,3)."""
+        return read_video(self._video(name, case))[0]
+
+    def _video(self, name: str, case: BenchCase) -> Path:
+        return self.folder / name / f"{case.name}.mp4"
+
+    def _judged(self, name: str, case: BenchCase, other: BenchCase) -> Figures:
+        method = load(name)
+        clip = self._clip(case)
+        seconds = self._made(name, method, case, other)
+        unguided = None
+        if not method.shows_reference:
+            self._made("unguided", load("unguided"), case, other)
+            unguided = self.frames("unguided", case)
+        shows = case.reference if method.shows_reference else case.prompt
+        return {**judge(case, clip, self.frames(name, case), unguided, shows), "seconds": seconds}
+
+    def _made(self, name: str, method: Method, case: BenchCase, other: BenchCase) -> float:
+        """Runs the method's graph unless its video is there. Seconds of the run."""
+        video = self._video(name, case)
+        told = video.with_suffix(".run.json")
+        if video.exists() and told.exists():
+            return json.loads(told.read_text(encoding="utf-8"))["seconds"]
+        server = self._host()
+        source = self._clip(other if method.unrelated else case).frames
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, f"{name}-{case.name}.mp4")
+            write_video(file, method.reference(source, Random(f"{name} {case.name} {case.seed}")), FPS)
+            demo = self._workflow.filled(server.upload(file), case.prompt.caption, case.seed)
+            run = server.run(method.graph(demo))
+            data = server.fetch(run.files(demo.save)[0])
+        _write(told, json.dumps({"seconds": run.seconds, "nodes": run.node_seconds}) + "\n")
+        _write(video, data)
+        return run.seconds
+
+    def _clip(self, case: BenchCase) -> Clip:
+        """The rendered reference; the last few are kept, for all methods of a case run one after another."""
+        if case.name not in self._clips:
+            self._clips = dict(list(self._clips.items())[-3:])
+            self._clips[case.name] = render(case.reference)
+        return self._clips[case.name]
+
+    def _host(self) -> Server:
+        if self._server is None:
+            arguments = ["--cpu"] if needs_cpu_flag(Path(sys.executable)) else []
+            tree, base = host_tree.current(), base_folder.prepare()
+            server = Server(Path(sys.executable), tree, base, arguments + HALF * self._half)
+            self._server = self._started.enter_context(server)
+        return self._server
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content if isinstance(content, bytes) else content.encode())
+    partial.replace(path)

@@ -1,0 +1,119 @@
+"""`python3 -m vmt bench transfer`: methods of motion transfer on cases whose motion is known, beside their controls.
+
+Every method runs through a real ComfyUI on the same prompts, seeds and starting noise. Results are kept under --out, so
+a stopped bench goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from ..errors import InputError
+from ..launch import host_tree
+from .cases import SPLITS, BenchCase, bench_cases
+from .judge import Figures
+from .methods import NAMES, load
+from .motions import CATEGORIES
+from .report import FLOOR, summary, table
+from .runs import BenchRuns
+
+MODEL = "vmt demo model"
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m vmt bench transfer",
+        description="Measures motion transfer on cases whose motion is known exactly, through a real ComfyUI.",
+        epilog="Methods: " + "; ".join(f"{name}: {load(name).about}" for name in NAMES) + ".",
+    )
+    parser.add_argument(
+        "--methods", type=_names, default=list(NAMES), metavar="A,B,...", help="default: all, told below"
+    )
+    parser.add_argument(
+        "--category", type=_names, default=list(CATEGORIES), metavar="C,D,...",
+        help=f"of {', '.join(CATEGORIES)} (default: all)",
+    )  # fmt: skip
+    parser.add_argument("--cases", type=int, default=64, metavar="N", help="of each category (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=SPLITS["v1"], help="of the list of cases (default: %(default)s, the split v1)"
+    )
+    parser.add_argument("--out", type=Path, default=Path("bench-transfer"), help="where results are kept")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
+    parser.add_argument("--half", action="store_true", help="the host's models in bfloat16: faster on recent CPUs")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    for name in options.methods:
+        load(name)
+    methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
+    cases = {category: bench_cases(category, options.cases, options.seed) for category in options.category}
+    _claim(options.out, {"seed": options.seed, "half": options.half})
+    scores, skipped = _run(options, methods, cases)
+    split = next((name for name, seed in SPLITS.items() if seed == options.seed), None)
+    report = {
+        "split": split,
+        "seed": options.seed,
+        "cases": options.cases,
+        "model": MODEL,
+        "host": host_tree.current().name,
+        "half": options.half,
+        "methods": summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods}),
+        "categories": {c: {"methods": summary(scores[c]), "skipped": skipped[c]} for c in cases},
+    }
+    target = options.json or options.out / "transfer.json"
+    target.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print("\n\n".join(f"{c}, {len(cases[c])} cases\n\n{table(report['categories'][c]['methods'])}" for c in cases))
+    for category, methods in skipped.items():
+        for name, reasons in methods.items():
+            for case, reason in reasons.items():
+                print(f"\nLeft out: {name} on {case} ({category}): {reason}")
+    return 0
+
+
+def _claim(folder: Path, settings: dict) -> None:
+    """Notes what the folder's results are of. Raises InputError if it holds those of other settings."""
+    note = folder / "settings.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if note.exists() and (held := json.loads(note.read_text(encoding="utf-8"))) != settings:
+        raise InputError(f"{folder} holds results of {held}, now {settings} were asked for. Give another --out.")
+    note.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+
+def _run(options: argparse.Namespace, methods: list[str], cases: dict[str, list[BenchCase]]):
+    """category -> method -> case name -> figures, and the same of reasons why there are none."""
+    scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
+    skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
+    done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
+    with BenchRuns(options.out, options.half) as runs:
+        for category, listed in cases.items():
+            for number, case in enumerate(listed):
+                for name in methods:
+                    result = runs.result(name, case, _other(listed, number))
+                    if result.figures is None:
+                        skipped[category].setdefault(name, {})[case.name] = result.skipped
+                    else:
+                        scores[category][name][case.name] = result.figures
+                    done += 1
+                spent = time.time() - started
+                left = spent / done * (total - done)
+                print(
+                    f"{case.name} ({case.motion.name})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+    return scores, skipped
+
+
+def _other(cases: list[BenchCase], number: int) -> BenchCase:
+    """A case of another motion: the first after this one."""
+    rest = cases[number + 1 :] + cases[:number]
+    return next((case for case in rest if case.motion.name != cases[number].motion.name), cases[number])
