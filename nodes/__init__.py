@@ -16,17 +16,19 @@ def register_demo_weights():
 
 class MotionTransferExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        from .compare_methods import CompareMethods
         from .demo_text_encoder import DemoTextEncoder
         from .extract_amf import ExtractAMF
         from .guidance_options import GuidanceOptions
         from .load_reference import LoadReferenceVideo
         from .motion_guidance import MotionGuidance
         from .motion_guidance_sampler import MotionGuidanceSampler
+        from .motion_metrics import MotionMetrics
         from .windowed_inversion import WindowedInversion
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            DemoTextEncoder,
+            MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

@@ -26,7 +26,9 @@ DOWNLOADED = {
 
 each_workflow = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
 # Not of one length: what the host has in its cache from one workflow it would not show for the next.
-on_the_demo_model = pytest.mark.parametrize(("name", "frames"), [("demo", 5), ("motion_guidance_ksampler", 9)])
+on_the_demo_model = pytest.mark.parametrize(
+    ("name", "frames"), [("demo", 5), ("motion_guidance_ksampler", 9), ("measure_transfer", 13)]
+)
 
 
 def ui_form(file):

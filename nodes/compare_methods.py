@@ -1,0 +1,70 @@
+"""Compare Methods: several results of one reference in one table and one picture."""
+
+import json
+
+from comfy_api.latest import io, ui
+
+from ..vmt.errors import InputError
+from ..vmt.metrics.comparison import compare
+from .host.node_text import show_on_node
+
+SOCKETS = tuple(f"output_{letter}" for letter in "abcdef")
+
+
+class CompareMethods(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VMT_CompareMethods",
+            display_name="Compare Methods",
+            category="VMT",
+            description="Up to six results of one reference beside one another: a table of how each moves, and all of "
+            "them frame by frame.",
+            inputs=[
+                io.Image.Input("reference", tooltip="Frames of the reference, from Load Reference Video."),
+                *(
+                    io.Image.Input(
+                        name,
+                        optional=number > 0,
+                        tooltip="Frames of a result, as many and as large as the reference's.",
+                    )
+                    for number, name in enumerate(SOCKETS)
+                ),
+                io.Image.Input(
+                    "unguided",
+                    optional=True,
+                    tooltip="Frames of the same prompt and seed without guidance; with them leakage can be told.",
+                ),
+                io.String.Input(
+                    "names",
+                    default="",
+                    multiline=True,
+                    tooltip="What to call the connected results, one name a line; the others keep their letter.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(display_name="table", tooltip="A Markdown table, and what was left out and why."),
+                io.String.Output(display_name="figures", tooltip="All figures of all results as JSON."),
+                io.Image.Output(display_name="sheet", tooltip="Reference and results under one another."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, reference, names="", unguided=None, **outputs) -> io.NodeOutput:
+        connected = [name for name in SOCKETS if outputs.get(name) is not None]
+        called = [line.strip() for line in names.splitlines() if line.strip()]
+        if len(called) > len(connected) or len(set(called)) < len(called):
+            raise InputError(
+                f"{len(called)} names ({', '.join(called)}) were given for {len(connected)} results; at most one for "
+                "each, all different, is allowed. Change the names."
+            )
+        called += [name.removeprefix("output_") for name in connected[len(called) :]]
+        comparison = compare(
+            reference, {name: outputs[socket] for name, socket in zip(called, connected, strict=True)}, unguided
+        )
+        table, sheet = comparison.table(), comparison.sheet()
+        show_on_node(table)
+        figures = json.dumps({"results": comparison.figures, "skipped": comparison.skipped}, indent=1)
+        shown = {**ui.PreviewImage(sheet, cls=cls).as_dict(), **ui.PreviewText(table).as_dict()}
+        return io.NodeOutput(table, figures, sheet, ui=shown)

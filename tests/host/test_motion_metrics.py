@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from moving_clips import moved, pan, with_patch
+
+from vmt.launch.run_result import NodeFailed
+from vmt.video import write_video
+
+SIZE = (96, 128)
+GROUND = moved(pan(0, 0, 17), size=SIZE)
+RIGHT = with_patch(GROUND, (20, 10), (0, 3))
+SAME = with_patch(moved(pan(0, 0, 17), seed=3, size=SIZE), (20, 10), (0, 3), seed=5)
+LEFT = with_patch(GROUND, (20, 70), (0, -3))
+
+
+def graph(**clips):
+    loads = {
+        name: {
+            "class_type": "VMT_LoadReferenceVideo",
+            "inputs": {"file": f"{name}.mp4", "start": 0.0, "frames": 17, "fps": 0.0, "width": 0, "height": 0}
+            | {"fit": "crop"},
+        }
+        for name in clips
+    }
+    metrics = {"class_type": "VMT_MotionMetrics", "inputs": {name: [name, 0] for name in clips}}
+    return {**loads, "metrics": metrics}
+
+
+WANT = {"text": ["metrics", 0], "figures": ["metrics", 1], "tracks": ["metrics", 2]}
+
+
+@pytest.fixture
+def measure(executor, host):
+    def run(**clips):
+        for name, frames in clips.items():
+            write_video(Path(host.base) / "input" / f"{name}.mp4", torch.from_numpy(frames).float(), 16.0)
+        executor.forget()
+        return executor.run(graph(**clips), want=WANT)
+
+    return run
+
+
+def test_two_files_in_numbers_words_and_a_picture(measure):
+    result = measure(reference=RIGHT, output=SAME, unguided=LEFT)
+    figures = json.loads(result.got["figures"])
+    assert figures["where_reference_moves"] > 0.8 and figures["centred_correlation"] > 0.95
+    assert figures["leakage"] is not None
+    assert result.got["text"].startswith("Motion: the result follows the reference closely")
+    assert result.outputs["metrics"]["text"] == [result.got["text"]]
+    assert len(result.files("metrics")) == len(result.got["tracks"]) == 17
+    opposite = json.loads(measure(reference=RIGHT, output=LEFT).got["figures"])
+    assert opposite["centred_correlation"] < -0.9 and opposite["where_reference_moves"] < 0
+    assert "leakage" not in opposite
+
+
+def test_clips_that_do_not_fit_are_refused_in_words(measure):
+    for output, words in (
+        (SAME[:9], "output 9 frames"),
+        (np.ascontiguousarray(SAME[:, :, :112]), "output 17 frames of 112x96"),
+    ):
+        with pytest.raises(NodeFailed, match=words) as refused:
+            measure(reference=RIGHT, output=output)
+        assert refused.value.exception_type.endswith("InputError")
+
+
+class TestCompareMethods:
+    @pytest.fixture
+    def compare(self, executor):
+        def run(names="", **clips):
+            give = {name: torch.from_numpy(frames).float() for name, frames in clips.items()}
+            inputs = {name: [name, 0] for name in clips} | {"names": names}
+            graph = {"compare": {"class_type": "VMT_CompareMethods", "inputs": inputs}}
+            return executor.run(
+                graph, give=give, want={"table": ["compare", 0], "figures": ["compare", 1], "sheet": ["compare", 2]}
+            )
+
+        return run
+
+    def test_results_by_name(self, compare):
+        result = compare("right", reference=RIGHT, output_a=SAME, output_c=LEFT, output_d=SAME[:9], unguided=LEFT)
+        figures = json.loads(result.got["figures"])
+        assert list(figures["results"]) == ["right", "c"] and list(figures["skipped"]) == ["d"]
+        right, c = (figures["results"][name]["where_reference_moves"] for name in ("right", "c"))
+        assert right > 0.8 and c < 0
+        assert result.outputs["compare"]["text"] == [result.got["table"]] and "| right |" in result.got["table"]
+        assert len(result.files("compare")) == 1 and result.got["sheet"].shape[0] == 1
+
+    @pytest.mark.parametrize("names", ["one\ntwo", "one\none"])
+    def test_names_that_do_not_fit(self, compare, names):
+        with pytest.raises(NodeFailed, match=r"2 names .* were given for 1 results"):
+            compare(names, reference=RIGHT, output_a=SAME)
