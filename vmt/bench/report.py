@@ -52,13 +52,20 @@ def _entry(figure: dict) -> dict:
     return {"median": figure["median"], "mean": figure["mean"], "ci95": figure["mean_95"], "n": figure["n"]}
 
 
-def table(methods: dict[str, dict]) -> str:
-    """Markdown, a row a method. An asterisk: the mean's difference from unguided on the same cases is beyond noise."""
+def rows(methods: dict[str, dict]) -> list[list[str]]:
+    """Cells of the table, its heading first, then a row a method.
+
+    An asterisk: the mean's difference from unguided on the same cases is beyond noise.
+    """
     shown = [key for key in TABLE if any(m.get(key, {}).get("n") for m in methods.values())]
-    lines = ["| method | " + " | ".join(TABLE[key][0] for key in shown) + " |", "|---" * (len(shown) + 1) + "|"]
-    for name, figures in methods.items():
-        lines.append(f"| {name} | " + " | ".join(_cell(figures, key) for key in shown) + " |")
-    return "\n".join(lines)
+    heading = ["method", *(TABLE[key][0] for key in shown)]
+    return [heading, *([name, *(_cell(figures, key) for key in shown)] for name, figures in methods.items())]
+
+
+def table(methods: dict[str, dict]) -> str:
+    """The rows as Markdown."""
+    heading, *others = rows(methods)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *others])
 
 
 def _cell(figures: dict, key: str) -> str:

@@ -18,6 +18,7 @@ from .cases import SPLITS, BenchCase, bench_cases
 from .judge import Figures
 from .methods import NAMES, load
 from .motions import CATEGORIES
+from .page import write_page
 from .report import FLOOR, summary, table
 from .runs import BenchRuns
 
@@ -47,6 +48,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("bench-transfer"), help="where results are kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
+    parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
     parser.add_argument("--half", action="store_true", help="the host's models in bfloat16: faster on recent CPUs")
     return parser.parse_args(argv)
 
@@ -72,12 +74,19 @@ def main(argv: list[str]) -> int:
     }
     target = options.json or options.out / "transfer.json"
     target.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    if options.html:
+        runs = BenchRuns(options.out, options.half)  # reads what is kept
+        print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
     print("\n\n".join(f"{c}, {len(cases[c])} cases\n\n{table(report['categories'][c]['methods'])}" for c in cases))
     for category, methods in skipped.items():
         for name, reasons in methods.items():
             for case, reason in reasons.items():
                 print(f"\nLeft out: {name} on {case} ({category}): {reason}")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _claim(folder: Path, settings: dict) -> None:

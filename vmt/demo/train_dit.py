@@ -146,7 +146,7 @@ def train_dit(
         dit: the model that a run begins with; trained in place. A checkpoint takes its place.
         batch: clips of 9 latent frames a step; a step of shorter ones holds as many tokens.
         further: `dit` is trained already and sees whole clips from the first step.
-        guided: (x, sigma, context, captioned) -> velocity to learn in the place of the data's.
+        guided: (x, sigma, context, null prompt) -> velocity to learn in the place of the data's.
     """
     dit = dit.to(device)
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
@@ -165,7 +165,7 @@ def train_dit(
         with torch.autocast(device, torch.bfloat16):
             if guided:
                 with torch.no_grad():
-                    target = guided(x, sigma, context, (numbers != 0).any(1))
+                    target = guided(x, sigma, context, embed(torch.zeros_like(numbers[0])))
             loss = loss_of(dit, x, context, sigma, target)
         loss.backward()
         run.update(rate(run.step, steps))

@@ -51,12 +51,25 @@ def rotate(x_BLND: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2).type_as(x_BLND)
 
 
-def attend(q_BNLD: torch.Tensor, k_BNMD: torch.Tensor, v_BNMD: torch.Tensor) -> torch.Tensor:
-    """Scaled dot-product attention (B,N,L,D). Written out on a CPU, whose fused kernel trains a third slower."""
+def attend(
+    q_BNLD: torch.Tensor, k_BNMD: torch.Tensor, v_BNMD: torch.Tensor, seen_LM: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Scaled dot-product attention (B,N,L,D) to the keys that are `seen` (bool; default: all).
+
+    Written out on a CPU, whose fused kernel trains a third slower.
+    """
     if q_BNLD.device.type != "cpu":
-        return F.scaled_dot_product_attention(q_BNLD, k_BNMD, v_BNMD)
+        return F.scaled_dot_product_attention(q_BNLD, k_BNMD, v_BNMD, attn_mask=seen_LM)
     logits = (q_BNLD @ k_BNMD.transpose(-1, -2)).float() * q_BNLD.shape[-1] ** -0.5
+    if seen_LM is not None:
+        logits = logits.masked_fill(~seen_LM, -torch.inf)
     return logits.softmax(-1).type_as(v_BNMD) @ v_BNMD
+
+
+def frames_in_reach(frames: int, length: int, reach: int, device=None) -> torch.Tensor:
+    """Of `length` tokens of so many frames, which see which: those of frames at most `reach` apart; bool (L,L)."""
+    frame = torch.arange(length, device=device) // (length // frames)
+    return (frame[:, None] - frame).abs() <= reach
 
 
 class Attention(nn.Module):
@@ -68,15 +81,15 @@ class Attention(nn.Module):
         self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
         self.norm_q, self.norm_k = (nn.RMSNorm(width, eps=1e-6) for _ in range(2))
 
-    def forward(self, x, context=None, angles=None, parts: int = 1):
-        """Attention within each of `parts` equal runs of tokens; with the frames as parts, no frame sees another."""
+    def forward(self, x, context=None, angles=None, seen=None):
+        """Attention of x (B,L,width) to itself or to `context` (B,M,width), to the keys that are seen (L,M)."""
         context = x if context is None else context
         q, k, v = self.norm_q(self.q(x)).type_as(x), self.norm_k(self.k(context)).type_as(x), self.v(context)
         q, k, v = (t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
-        q, k, v = (rearrange(t, "b (f l) n d -> (b f) n l d", f=parts) for t in (q, k.type_as(q), v.type_as(q)))
-        return self.o(rearrange(attend(q, k, v), "(b f) n l d -> b (f l) (n d)", f=parts))
+        q, k, v = (t.transpose(1, 2) for t in (q, k.type_as(q), v.type_as(q)))
+        return self.o(rearrange(attend(q, k, v, seen), "b n l d -> b l (n d)"))
 
 
 class Block(nn.Module):
@@ -89,9 +102,9 @@ class Block(nn.Module):
         self.ffn = nn.Sequential(nn.Linear(width, shape.ffn), nn.GELU(approximate="tanh"), nn.Linear(shape.ffn, width))
         self.modulation = nn.Parameter(torch.randn(1, 6, width) / width**0.5)
 
-    def forward(self, x, time, context, angles, parts: int = 1):
+    def forward(self, x, time, context, angles, seen=None):
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + time).chunk(6, dim=1)
-        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, angles=angles, parts=parts)
+        x = x + gate1 * self.self_attn(self.norm1(x) * (1 + scale1) + shift1, angles=angles, seen=seen)
         x = x + self.cross_attn(self.norm3(x), context)
         return x + gate2 * self.ffn(self.norm2(x) * (1 + scale2) + shift2)
 
@@ -149,11 +162,12 @@ class WanDiT(nn.Module):
                     per_head[:, start : start + 2 * fast] = bias
 
     def forward(
-        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, apart: tuple[int, ...] = ()
-    ) -> torch.Tensor:
+        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
+        narrowed: tuple[int, ...] = (), reach: int = 0,
+    ) -> torch.Tensor:  # fmt: skip
         """Velocity (noise - clean) of a latent (B,16,F,h,w) at timestep (B,) = 1000 sigma, text (B,M,4096).
 
-        apart: blocks in which a frame's tokens attend to that frame alone.
+        narrowed: blocks in which a token sees those of frames at most `reach` away; in all others it sees every frame.
         """
         patches = self.patch_embedding(x)
         frames, height, width = patches.shape[2:]
@@ -165,8 +179,9 @@ class WanDiT(nn.Module):
         modulation = self.time_projection(time).unflatten(1, (6, -1))
         context = self.text_embedding(context)
         angles = rope_angles(frames, height, width, self.shape.width // self.shape.heads, x.device)
+        seen = frames_in_reach(frames, tokens.shape[1], reach, x.device) if narrowed else None
         for number, block in enumerate(self.blocks):
-            tokens = block(tokens, modulation, context, angles, parts=frames if number in apart else 1)
+            tokens = block(tokens, modulation, context, angles, seen if number in narrowed else None)
         pt, ph, pw = self.shape.patch
         return rearrange(
             self.head(tokens, time),

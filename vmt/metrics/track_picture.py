@@ -8,6 +8,7 @@ import torch
 
 from .motion_report import TRAIL, MotionReport
 from .palette import as_frames
+from .tracks import Tracks
 
 REFERENCE, OUTPUT = (255, 150, 40), (60, 210, 255)  # RGB of the trails
 SHORT_SIDE = 384  # pixels a small frame is enlarged to
@@ -29,12 +30,37 @@ def draw_tracks(report: MotionReport, output) -> torch.Tensor:
     chosen = [_moving_points(tracks) for _, tracks in trails]
     pictures, legend = [], _legend(frames.shape[2] * scale)
     for t, frame in enumerate(frames):
-        canvas = cv2.resize((frame * 255).astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-        canvas = (canvas * 0.6).astype(np.uint8)
+        canvas = _dimmed(frame, scale)
         for (colour, tracks), points in zip(trails, chosen, strict=True):
             _draw_trails(canvas, tracks, points, t, scale, colour)
         pictures.append(np.concatenate([canvas, legend]))
     return torch.from_numpy(np.stack(pictures).astype(np.float32) / 255)
+
+
+def draw_field(frames, tracks: Tracks) -> np.ndarray:
+    """Where the points of the middle run go, as arrows over the frame it starts from.
+
+    Args:
+        frames: (T,H,W,3) float 0..1; tracks: theirs, or others of the same grid to draw over them.
+    Returns:
+        (H',W',3) uint8, enlarged where the frames are small.
+    """
+    frames, (runs, _, length) = as_frames(frames), tracks.visible.shape
+    scale = max(1, round(SHORT_SIDE / min(frames.shape[1:3])))
+    if not runs:
+        return _dimmed(frames[0], scale)
+    run = runs // 2
+    canvas = _dimmed(frames[run * (length - 1)], scale)
+    ways = tracks.points_px[run]
+    for n in np.flatnonzero(tracks.visible[run].all(1)):
+        start, end = (tuple(map(int, np.round((ways[n, i, ::-1] + 0.5) * scale))) for i in (0, -1))
+        cv2.arrowedLine(canvas, start, end, OUTPUT, 1, cv2.LINE_AA, tipLength=0.25)
+    return canvas
+
+
+def _dimmed(frame: np.ndarray, scale: int) -> np.ndarray:
+    canvas = cv2.resize((frame * 255).astype(np.uint8), None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    return (canvas * 0.6).astype(np.uint8)
 
 
 def _moving_points(tracks) -> np.ndarray:

@@ -4,7 +4,7 @@ from random import Random
 import pytest
 import torch
 
-from vmt.demo.frame_guidance import FrameGuidance
+from vmt.demo.frame_guidance import FrameGuidance, Narrowing
 from vmt.demo.train import DIT_FILE, VAE_FILE, first_dit, main, parse
 from vmt.demo.train_dit import (
     SHARD,
@@ -197,7 +197,7 @@ class TestDitTraining:
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)
         monkeypatch.setattr("vmt.demo.train_dit.SHARD", {1: 32, 33: 8})
         torch.manual_seed(0)
-        monkeypatch.setattr("vmt.demo.train.FrameGuidance", partial(FrameGuidance, blocks=(0,)))
+        monkeypatch.setattr("vmt.demo.train.FrameGuidance", partial(FrameGuidance, (Narrowing((0,), 0, 3.0),)))
         dit = WanDiT(TINY)
         for weight in (dit.head.head.weight, dit.blocks[0].self_attn.o.weight):  # a new model is blind to its frames
             torch.nn.init.normal_(weight, std=0.05)
@@ -254,7 +254,7 @@ class TestDitTraining:
         before = dit(x, torch.tensor([900.0]), context).abs().mean()
         asked = []
 
-        def nothing(x, sigma, context, captioned):
+        def nothing(x, sigma, context, null):
             asked.append(torch.is_grad_enabled())
             return torch.zeros_like(x)
 

@@ -42,15 +42,23 @@ def test_clips_of_a_batch_do_not_see_each_other(dit):
         )
 
 
-def test_kept_apart_frames_do_not_see_each_other(dit):
-    """With every block kept apart a change of one frame stays in that frame; otherwise it reaches all."""
-    x, context = torch.randn(1, 16, 3, 4, 4), torch.randn(1, 2, 4096)
+@pytest.mark.parametrize(
+    "narrowed, reach, reached",
+    [
+        ((0, 1), 0, [False, True, False, False, False]),
+        ((0,), 0, [True] * 5),
+        ((0, 1), 1, [True, True, True, True, False]),  # a frame away in each of the two blocks
+        ((1,), 1, [True] * 5),
+        ((), 0, [True] * 5),
+    ],
+)
+def test_narrowed_attention_reaches_so_many_frames(dit, narrowed, reach, reached):
+    """A change of frame 1 is seen within the reach of both blocks, and everywhere if one of them is not narrowed."""
+    x, context, time = torch.randn(1, 16, 5, 4, 4), torch.randn(1, 2, 4096), torch.tensor([500.0])
     other = x.clone()
     other[:, :, 1] += 1
-    time = torch.tensor([500.0])
-    for apart, reached in (((0, 1), [False, True, False]), ((), [True] * 3), ((1,), [True] * 3)):
-        change = (dit(other, time, context, apart=apart) - dit(x, time, context, apart=apart)).abs().amax((0, 1, 3, 4))
-        assert (change > 1e-6).tolist() == reached, apart
+    change = (dit(other, time, context, narrowed, reach) - dit(x, time, context, narrowed, reach)).abs()
+    assert (change.amax((0, 1, 3, 4)) > 1e-6).tolist() == reached
 
 
 def test_time_and_text_matter(dit):

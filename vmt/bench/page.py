@@ -1,0 +1,178 @@
+"""A bench as a web page: its tables, every case as a dot, and of each case what was made, where it moved and how far.
+
+One folder without scripts or anything from elsewhere: index.html, and a JPEG of frames and one of displacements a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..contact_sheet import contact_sheet, side_by_side
+from ..metrics.centroid import mask_track, object_mask
+from ..metrics.track_picture import draw_field
+from ..metrics.tracks import follow_grid
+from ..synthetic.render import render
+from .cases import SIZE, BenchCase
+from .judge import Figures
+from .report import FLOOR, TABLE, rows
+
+REFERENCE = "reference"
+COLUMNS = 9  # frames of a contact sheet
+FIELD_STEPS = 8  # frames that an arrow spans
+FIELD_WIDTH = 192  # pixels
+DOTS = {"camera": "camera_correlation"}  # what a case's dot tells; of the other categories, its path
+WIDTH, ROW, LEFT = 760, 26, 190  # pixels of the dot plots
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums }
+th, td { padding: .2em .7em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
+th:first-child, td:first-child { text-align: left }
+figure { margin: 1em 0; overflow-x: auto } figcaption { color: #666 } img { max-width: 100% }
+section.case { border-top: 1px solid #ccc; margin-top: 2.5em } svg { display: block }
+"""
+
+
+def write_page(
+    folder: Path, report: dict, cases: dict[str, list[BenchCase]], scores: dict[str, dict[str, dict[str, Figures]]],
+    frames_of: Callable[[str, BenchCase], torch.Tensor], say=lambda text: None,
+) -> Path:  # fmt: skip
+    """Write the page and its pictures; index.html comes last, so a page that is there is whole.
+
+    Args:
+        report: as the JSON file has it. scores: category -> method -> case name -> figures.
+        frames_of: (method, case) -> frames (T,H,W,3) of a result that has figures. say: is told how far it is.
+    Returns:
+        Path of index.html.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = ", ".join(f"{key}: {report[key]}" for key in ("split", "seed", "cases", "model", "host", "half"))
+    parts = [f"<h1>Motion transfer</h1><p>{escape(told)}</p>", _explained()]
+    for category, listed in cases.items():
+        entry = report["categories"][category]
+        parts.append(f"<h2 id='{escape(category)}'>{escape(category)}, {len(listed)} cases</h2>")
+        parts += [_table(entry["methods"]), _left_out(entry["skipped"]), _dots(category, scores[category])]
+        for number, case in enumerate(listed):
+            done = {m: found[case.name] for m, found in scores[category].items() if case.name in found}
+            results = {name: frames_of(name, case) for name in done}
+            parts.append(_case(folder, case, done, results))
+            say(f"page: {category} {number + 1}/{len(listed)}")
+    text = "\n".join(parts)
+    page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Motion transfer</title><style>{STYLE}</style>"
+    partial = folder / "index.partial"
+    partial.write_text(f"{page}\n{text}\n</html>\n", encoding="utf-8")
+    return partial.replace(folder / "index.html")
+
+
+def _explained() -> str:
+    return (
+        f"<p>* the mean differs from {FLOOR} on the same cases beyond noise (95 % bootstrap interval of the paired "
+        "difference). Path, camera and places: median / mean [interval of the mean]; 1 is the reference's motion, 0 "
+        "chance, -1 the opposite.</p>"
+    )
+
+
+def _table(methods: dict[str, dict]) -> str:
+    heading, *others = ([escape(cell) for cell in row] for row in rows(methods))
+    lines = [f"<tr><th>{'</th><th>'.join(heading)}</th></tr>"]
+    lines += [f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in others]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _left_out(skipped: dict[str, dict[str, str]]) -> str:
+    lines = [
+        f"<li>{escape(name)} on {escape(case)}: {escape(reason)}</li>"
+        for name, reasons in skipped.items()
+        for case, reason in reasons.items()
+    ]
+    return f"<p>Left out:</p><ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _dots(category: str, scores: dict[str, dict[str, Figures]]) -> str:
+    """Every case of every method as a dot between -1 and 1, linked to the case."""
+    figure = DOTS.get(category, "centred_correlation")
+    x = _axis(WIDTH - 20)
+    height = ROW * (len(scores) + 1)
+    drawn = [f"<line x1='{x(v):.0f}' x2='{x(v):.0f}' y1='0' y2='{height - ROW}' stroke='#ddd'/>" for v in (-1, 0, 1)]
+    drawn += [f"<text x='{x(v):.0f}' y='{height - 8}' text-anchor='middle'>{v}</text>" for v in (-1, 0, 1)]
+    for row, (method, cases) in enumerate(scores.items()):
+        y = ROW * row + ROW / 2
+        drawn.append(f"<text x='{LEFT - 10}' y='{y + 4:.0f}' text-anchor='end'>{escape(method)}</text>")
+        for case, figures in cases.items():
+            value = figures.get(figure)
+            if value is not None:
+                dot = f"<circle cx='{x(value):.1f}' cy='{y:.0f}' r='4' fill='#2a6fbb' fill-opacity='.45'>"
+                title = f"<title>{escape(case)}: {value:.2f}</title>"
+                drawn.append(f"<a href='#{escape(case)}'>{dot}{title}</circle></a>")
+    size = f"width='{WIDTH}' height='{height}' font-size='13'"
+    caption = f"{TABLE[figure][0]} of every case; a dot leads to its case"
+    return f"<figure><svg {size}>{''.join(drawn)}</svg><figcaption>{caption}</figcaption></figure>"
+
+
+def _axis(end: float) -> Callable[[float], float]:
+    return lambda value: LEFT + (end - LEFT) * (value + 1) / 2
+
+
+def _case(folder: Path, case: BenchCase, done: dict[str, Figures], results: dict[str, torch.Tensor]) -> str:
+    clips = {REFERENCE: render(case.reference).frames, **results}
+    contact_sheet(clips, COLUMNS).save(folder / f"{case.name}.jpg", quality=85)
+    fields = [_field(frames) for frames in clips.values()]
+    side_by_side(fields).save(folder / f"{case.name}-field.jpg", quality=85)
+    title = f"{case.name}: {case.motion.name}"
+    shown = [
+        f"<section class='case' id='{escape(case.name)}'><h3>{escape(title)}</h3>",
+        f"<p>reference: {escape(case.reference.caption)}; prompt: {escape(case.prompt.caption)}; seed {case.seed}</p>",
+        _picture(f"{case.name}.jpg", "frames"),
+        _picture(f"{case.name}-field.jpg", f"{FIELD_STEPS} frames' way: {', '.join(clips)}"),
+    ]
+    if len(case.prompt.objects) == 1:
+        shown.append(_paths({name: mask_track(object_mask(frames)) for name, frames in clips.items()}))
+    figures = {
+        key: heading for key, (heading, _) in TABLE.items() if any(f.get(key) is not None for f in done.values())
+    }
+    lines = [f"<tr><th>method</th>{''.join(f'<th>{escape(heading)}</th>' for heading in figures.values())}</tr>"]
+    for name, of_method in done.items():
+        cells = "".join(f"<td>{_number(of_method.get(key), TABLE[key][1])}</td>" for key in figures)
+        lines.append(f"<tr><td>{escape(name)}</td>{cells}</tr>")
+    return "".join([*shown, f"<table>{''.join(lines)}</table></section>"])
+
+
+def _number(value: float | bool | None, decimals: int) -> str:
+    return "–" if value is None else f"{float(value):.{decimals}f}"
+
+
+def _picture(file: str, caption: str) -> str:
+    return f"<figure><img loading='lazy' src='{escape(file)}'><figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _field(frames: torch.Tensor) -> Image.Image:
+    picture = Image.fromarray(draw_field(frames, follow_grid(frames, FIELD_STEPS)))
+    return picture.resize((FIELD_WIDTH, round(picture.height * FIELD_WIDTH / picture.width)), Image.Resampling.LANCZOS)
+
+
+def _paths(tracks: dict[str, tuple[torch.Tensor, np.ndarray]], side: int = 150) -> str:
+    """The thing's centre over time, a small plot a clip, the reference's way in orange below each."""
+    plots, reference = [], tracks[REFERENCE]
+    for name, (track, visible) in tracks.items():
+        lines = [] if name == REFERENCE else [_line(track, visible, side, "#2a6fbb", 2)]
+        plots.append(
+            f"<svg width='{side}' height='{side + 18}' style='display:inline-block; margin-right:6px' font-size='12'>"
+            f"<rect width='{side}' height='{side}' fill='#f4f4f4'/>{_line(*reference, side, '#e88b1a', 4)}"
+            f"{''.join(lines)}<text x='2' y='{side + 14}'>{escape(name)}</text></svg>"
+        )
+    return f"<figure>{''.join(plots)}<figcaption>the thing's way; orange: the reference's</figcaption></figure>"
+
+
+def _line(track: torch.Tensor, visible, side: int, colour: str, width: int) -> str:
+    scale = side / SIZE
+    points = [f"{c * scale:.1f},{r * scale:.1f}" for (r, c), seen in zip(track.tolist(), visible, strict=True) if seen]
+    style = f"fill='none' stroke='{colour}' stroke-width='{width}' stroke-opacity='.8'"
+    start = points[0].split(",") if points else None
+    dot = f"<circle cx='{start[0]}' cy='{start[1]}' r='{width}' fill='{colour}'/>" if start else ""
+    return f"<polyline points='{' '.join(points)}' {style}/>{dot}"
