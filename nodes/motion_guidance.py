@@ -66,12 +66,20 @@ def guidance_inputs() -> list:
             tooltip="Gradient skip: compute the direction anew only at every n-th inner step. 2 halves the extra time "
             "and may follow the motion less well.",
         ),
+        io.Boolean.Input(
+            "look_ahead",
+            default=DEFAULT.look_ahead,
+            optional=True,
+            tooltip="Read the motion in the video that is predicted at this step, where it shows more clearly than in "
+            "the noise. One more pass through the model at each inner step.",
+        ),
     ]
 
 
 def guided_model(
-    model, strength, sigma_start, sigma_end, inner_steps, recompute_every, amf=None, options=None, region=None
-):
+    model, strength, sigma_start, sigma_end, inner_steps, recompute_every, amf=None, options=None, region=None,
+    look_ahead=DEFAULT.look_ahead,
+):  # fmt: skip
     """A clone of the model that follows `amf`; see `attach_guidance`."""
     options = options or RareOptions()
     blocks = None
@@ -80,7 +88,7 @@ def guided_model(
     config = GuidanceConfig(
         strength=strength, sigma_start=sigma_start, sigma_end=sigma_end, inner_steps=inner_steps,
         recompute_every=recompute_every, update=options.update, strength_decay=options.strength_decay,
-        loss_floor=options.loss_floor, blocks=blocks,
+        loss_floor=options.loss_floor, blocks=blocks, look_ahead=look_ahead,
     )  # fmt: skip
     mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
     return attach_guidance(model, amf, config, options.checkpoint, mask)

@@ -89,6 +89,20 @@ def capture_queries_keys(
     return queries, keys
 
 
+def look_ahead(model, conds: list[dict], x: Tensor, sigma: Tensor, to: float, model_options: dict) -> Tensor:
+    """x (B, C, F, h, w) one Euler step on, from noise level sigma (B,) to `to`, by the prompts of one kind.
+
+    Gradient: to x as if the velocity were held fixed; none is kept for the pass through the model.
+    """
+    with torch.no_grad():
+        start = x.detach()
+        options = _plain_options(model_options)
+        predicted = comfy.samplers.calc_cond_batch(model, [conds], start, sigma, options)[0]
+        level = sigma.reshape(-1, *[1] * (x.ndim - 1))
+        step = (to - level) * (start - predicted) / level
+    return x + step
+
+
 def _num_front_tokens(model, conds: list[dict], grid: TokenGrid) -> int:
     """Tokens of a reference picture that come before those of the video; others come after them."""
     has_picture = any("reference_latent" in cond.get("model_conds", {}) for cond in conds)
@@ -97,13 +111,8 @@ def _num_front_tokens(model, conds: list[dict], grid: TokenGrid) -> int:
 
 def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
     """A copy of the options for this pass: taps, checkpoints, no blocks behind the last tap, plain attention."""
-    options = create_model_options_clone(model_options)
-    options.pop("context_handler", None)  # windows over time would show the blocks parts of the video
-    options.pop("multigpu_clones", None)
-    to = options.setdefault("transformer_options", {})
-    for by_key in to.get("wrappers", {}).values():
-        for key in LEFT_OUT:
-            by_key.pop(key, None)
+    options = _plain_options(model_options)
+    to = options["transformer_options"]
     # Faster attentions of other nodes have no gradient, or a wrong one without an error.
     to["optimized_attention_override"] = _plain_attention
     add_wrapper(WrappersMP.APPLY_MODEL, _put_back_grad_mode, to)
@@ -121,6 +130,17 @@ def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
         if tap.checkpoint and block < last:
             patch = checkpointed(patch, tap.copy_staged)
         options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
+    return options
+
+
+def _plain_options(model_options: dict) -> dict:
+    """A copy of the options for a pass of ours: the whole video at once, by the model itself."""
+    options = create_model_options_clone(model_options)
+    options.pop("context_handler", None)  # windows over time would show the blocks parts of the video
+    options.pop("multigpu_clones", None)
+    for by_key in options.setdefault("transformer_options", {}).get("wrappers", {}).values():
+        for key in LEFT_OUT:
+            by_key.pop(key, None)
     return options
 
 

@@ -15,7 +15,7 @@ from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.guidance.gradient_skip import GradientSkip
 from ...vmt.guidance.optimize_latent import optimize_latent
 from ...vmt.signals.attention_flow import AttentionFlow, BlockFlow, attention_flow_loss
-from .capture import Tap, capture_queries_keys
+from .capture import Tap, capture_queries_keys, look_ahead
 from .gradient_scale import GradientScale
 from .gradients import grad_scope
 from .input_check import check_conditioning, check_flow, check_grid
@@ -186,13 +186,16 @@ class MotionGuidance:
             tuple(sorted(self.flow.blocks)), self.wan.num_blocks, self.flow.grid, self.flow.rope,
             self._checkpoints(x, guider), weights_are_staged(guider.model_patcher),
         )  # fmt: skip
+        wan, prompts = guider.inner_model, guider.conds["positive"]
+        level = min(float(sigma), self.flow.sigma) if self.config.look_ahead else float(sigma)
 
         def loss_fn(latent):
             scale = GradientScale()
-            seen = _beside_known(model, scale.reduce(latent), sigmas, denoise_mask)
-            queries, keys = capture_queries_keys(
-                guider.inner_model, guider.conds["positive"], seen, sigmas, model_options, tap
-            )
+            seen, at = _beside_known(model, scale.reduce(latent), sigmas, denoise_mask), sigmas
+            if level < float(sigma):
+                seen = look_ahead(wan, prompts, seen, sigmas, level, model_options)
+                at = torch.full_like(sigmas, level)
+            queries, keys = capture_queries_keys(wan, prompts, seen, at, model_options, tap)
             captured = scale.enlarge([*queries.values(), *keys.values()])
             queries = dict(zip(queries, captured[: len(queries)], strict=True))
             keys = dict(zip(keys, captured[len(queries) :], strict=True))

@@ -24,9 +24,9 @@ SIGMA, BLOCKS, ROPE = (f"VMT_WindowedInversion.{name}" for name in ("sigma", "bl
 CENTRE, RADIUS, TEMPERATURE, HEADS, SPAN, WEIGHT = (
     f"VMT_ExtractAMF.{name}" for name in ("centre", "radius", "temperature", "heads", "span", "weight")
 )
-STRENGTH, START, END, INNER, RECOMPUTE = (
+STRENGTH, START, END, INNER, RECOMPUTE, AHEAD = (
     f"VMT_MotionGuidanceSampler.{name}"
-    for name in ("strength", "sigma_start", "sigma_end", "inner_steps", "recompute_every")
+    for name in ("strength", "sigma_start", "sigma_end", "inner_steps", "recompute_every", "look_ahead")
 )
 SETTINGS: dict[str, list[str]] = {
     AS_IT_IS: [],
@@ -44,6 +44,7 @@ SETTINGS: dict[str, list[str]] = {
     **{f"guided to sigma {value}": [f"{END}={value}"] for value in (0.88, 0.7)},
     **{f"{steps} inner steps": [f"{INNER}={steps}"] for steps in (2, 8)},
     **{f"gradient of every {n}. inner step": [f"{RECOMPUTE}={n}"] for n in (2, 4)},
+    "motion read in the prediction": [f"{AHEAD}=true"],
 }
 
 

@@ -24,6 +24,7 @@ class GuidanceConfig:
     update: Literal["rms", "adam", "sign"] = "rms"
     strength_decay: float = 0.0  # inner step j of J uses strength * (1 - strength_decay * j / J)
     loss_floor: float = 1e-8  # samples below are left alone: motion off by 1e-4 of the frame is rounding, not error
+    look_ahead: bool = False  # read the motion in the clip that is predicted, at the reference's noise level
     blocks: tuple[int, ...] | None = None  # tapped blocks; None = those the reference was measured on
 
     def __post_init__(self):

@@ -10,11 +10,11 @@ TOLERANCE = 2e-4  # 1e-3 is what is promised; measured on the CPU in fp32: 1e-5
 def guidance(flow, pack):
     """guidance(checkpoint, flow, model): the engine, as Motion Guidance attaches it."""
     sampling = pack("nodes.host.guided_sampling")
-    config = pack("vmt.guidance.config").GuidanceConfig()
+    config = pack("vmt.guidance.config").GuidanceConfig
 
-    def make(model, checkpoint="none", flow=flow):
+    def make(model, checkpoint="none", flow=flow, **settings):
         own = sampling._own_copy(flow, None)
-        return sampling.MotionGuidance(own, config, checkpoint, None, sampling.check_wan(model))
+        return sampling.MotionGuidance(own, config(**settings), checkpoint, None, sampling.check_wan(model))
 
     return make
 
@@ -80,6 +80,41 @@ def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guida
 
 def test_checkpointing_changes_nothing(model, gradient):
     assert relative(gradient(model, "block"), gradient(model, "none")) < 1e-6
+
+
+def loss_and_gradient(engine, sampled, x, sigma, extra_args):
+    loss_fn = engine.loss_function(sampled, x, sigma, extra_args["model_options"])
+    leaf = x.clone().requires_grad_()
+    loss = loss_fn(leaf).sum()
+    return loss.item(), torch.autograd.grad(loss, leaf)[0]
+
+
+def test_looking_ahead_is_looking_at_the_predicted_clip(model, inside, grad_scope, guidance, flow):
+    """Loss and gradient are those at x + (t - sigma) v, with v of the positive prompt, at the reference's level t."""
+    import comfy.samplers
+
+    level = flow.sigma
+    assert level == 0.5
+
+    def look(sampled, x, sigmas, extra_args):
+        guider, sigma = sampled.inner_model, sigmas[0]
+        with grad_scope():
+            x = x.clone()
+            with torch.no_grad():
+                prompts = [guider.conds["positive"]]
+                predicted = comfy.samplers.calc_cond_batch(guider.inner_model, prompts, x, sigma[None], {})[0]
+            ahead = x + (level - sigma) * (x - predicted) / sigma
+            wanted = loss_and_gradient(guidance(model), sampled, ahead, torch.tensor(level), extra_args)
+            found = loss_and_gradient(guidance(model, look_ahead=True), sampled, x, sigma, extra_args)
+            here = loss_and_gradient(guidance(model), sampled, x, sigma, extra_args)
+        return wanted, found, here
+
+    (loss, gradient), found, here = inside(model, look)
+    assert found[0] == pytest.approx(loss, rel=1e-4) and relative(found[1], gradient) < 1e-3
+    assert here[0] != pytest.approx(loss, rel=1e-2) and relative(here[1], gradient) > 0.1
+
+    low, found, here = inside(model, look, sigma=0.4)  # below the reference's level there is nothing ahead
+    assert found[0] == here[0] and torch.equal(found[1], here[1]) and low[0] != found[0]
 
 
 def test_a_block_taken_late_would_be_noticed(model, gradient, monkeypatch, pack):
