@@ -19,7 +19,6 @@ class MotionTransferExtension(ComfyExtension):
         from .compare_methods import CompareMethods
         from .demo_text_encoder import DemoTextEncoder
         from .extract_amf import ExtractAMF
-        from .frame_difference_pull import FrameDifferencePull
         from .guidance_options import GuidanceOptions
         from .load_reference import LoadReferenceVideo
         from .motion_guidance import MotionGuidance
@@ -29,7 +28,7 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            FrameDifferencePull, MotionMetrics, CompareMethods, DemoTextEncoder,
+            MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 
