@@ -31,7 +31,7 @@ STRENGTH, START, END, INNER, RECOMPUTE, AHEAD = (
 SETTINGS: dict[str, list[str]] = {
     AS_IT_IS: [],
     **{f"reference at sigma {level}": [f"{SIGMA}={level}"] for level in (0.2, 0.7, 0.9)},
-    **{f"blocks {blocks}": [f"{BLOCKS}={blocks}"] for blocks in ("2", "3", "4", "5", "3, 4, 5")},
+    **{f"blocks {blocks}": [f"{BLOCKS}={blocks}"] for blocks in ("2", "4", "5", "4, 5")},
     "q and k after RoPE": [f"{ROPE}=post"],
     "heads averaged after reading": [f"{HEADS}=mean_flow"],
     **{f"window centred on {centre}": [f"{CENTRE}={centre}"] for centre in ("match", "trusted")},
@@ -40,11 +40,12 @@ SETTINGS: dict[str, list[str]] = {
     **{f"frame distances up to {span}": [f"{SPAN}={span}"] for span in (1, 3)},
     "every token weighs alike": [f"{WEIGHT}=none"],
     **{f"strength {value}": [f"{STRENGTH}={value}"] for value in (0.02, 0.06)},
-    **{f"guided from sigma {value}": [f"{START}={value}"] for value in (1.0, 0.92)},
+    **{f"guided from sigma {value}": [f"{START}={value}"] for value in (0.96, 0.92)},
     **{f"guided to sigma {value}": [f"{END}={value}"] for value in (0.88, 0.7)},
     **{f"{steps} inner steps": [f"{INNER}={steps}"] for steps in (2, 8)},
     **{f"gradient of every {n}. inner step": [f"{RECOMPUTE}={n}"] for n in (2, 4)},
-    "motion read in the prediction": [f"{AHEAD}=true"],
+    "motion read in the noise": [f"{AHEAD}=false"],
+    "motion read in the noise, from sigma 0.96": [f"{AHEAD}=false", f"{START}=0.96"],
 }
 
 

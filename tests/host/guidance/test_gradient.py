@@ -8,13 +8,13 @@ TOLERANCE = 2e-4  # 1e-3 is what is promised; measured on the CPU in fp32: 1e-5
 
 @pytest.fixture
 def guidance(flow, pack):
-    """guidance(checkpoint, flow, model): the engine, as Motion Guidance attaches it."""
+    """guidance(model, checkpoint, flow): the engine, as Motion Guidance attaches it; it looks at x itself."""
     sampling = pack("nodes.host.guided_sampling")
     config = pack("vmt.guidance.config").GuidanceConfig
 
-    def make(model, checkpoint="none", flow=flow, **settings):
+    def make(model, checkpoint="none", flow=flow, look_ahead=False, **settings):
         own = sampling._own_copy(flow, None)
-        return sampling.MotionGuidance(own, config(**settings), checkpoint, None, sampling.check_wan(model))
+        return sampling.MotionGuidance(own, config(look_ahead=look_ahead, **settings), checkpoint, None, sampling.check_wan(model))
 
     return make
 

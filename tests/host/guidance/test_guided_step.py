@@ -61,7 +61,7 @@ def test_settings_change_the_result(guided):
     base = guided()
     changes = [
         {"strength": 0.02}, {"sigma_start": 0.95}, {"sigma_end": 0.93}, {"inner_steps": 3}, {"recompute_every": 2},
-        {"look_ahead": True},
+        {"look_ahead": False},
         {"options": {"update": "sign"}}, {"options": {"strength_decay": 0.5}}, {"options": {"blocks": "1"}},
         {"options": {"loss_floor": 1.0}}, {"amf": {"sigma": 0.3}}, {"amf": {"noise_seed": 1}},
         {"amf": {"rope": "post"}}, {"amf": {"mode": "ode_inversion"}}, {"amf": {"extract": {"span": 1}}},
