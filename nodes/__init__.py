@@ -19,6 +19,7 @@ class MotionTransferExtension(ComfyExtension):
         from .compare_methods import CompareMethods
         from .demo_text_encoder import DemoTextEncoder
         from .extract_amf import ExtractAMF
+        from .frame_difference_pull import FrameDifferencePull
         from .guidance_options import GuidanceOptions
         from .load_reference import LoadReferenceVideo
         from .motion_guidance import MotionGuidance
@@ -28,7 +29,7 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            MotionMetrics, CompareMethods, DemoTextEncoder,
+            FrameDifferencePull, MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

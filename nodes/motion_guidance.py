@@ -40,7 +40,7 @@ def guidance_inputs() -> list:
             max=1.0,
             step=0.01,
             round=0.0001,
-            tooltip="Guide from this noise level on. 1 is the first step; without look_ahead begin at about 0.96, above "
+            tooltip="Guide from this noise level on. 1 is the first step; without look_ahead begin at 0.96, above "
             "which the video is noise and shows no motion.",
         ),
         io.Float.Input(

@@ -7,6 +7,8 @@ from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_runs import changed
 
 QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
+SMALL = [f"VMT_LoadReferenceVideo.{setting}" for setting in ("frames=9", "width=64", "height=64")]
+SMALL += [f"EmptyHunyuanLatentVideo.{setting}" for setting in ("width=64", "height=64")]
 METHODS = ("vae_round_trip", "unguided", "balanced", "shuffled_frames", "unrelated_reference")
 
 
@@ -28,3 +30,20 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
     with BenchRuns(tmp_path, workflow=workflow) as runs:  # starts no host
         assert {name: runs.result(name, case, other).figures for name in METHODS} == figures
     assert {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS} == videos
+
+
+def test_compute_of_the_methods_is_counted(tmp_path):
+    """4 steps with two prompts each; guidance adds to each of its steps a look ahead and a look at what is there."""
+    case, other = bench_cases("single_object", 2)
+    workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
+    with BenchRuns(tmp_path, workflow=workflow) as runs:
+        runs.result("unguided", case, other)  # what the host has kept of it must not be missing
+        told = {name: runs.compute(name, case, other) for name in ("unguided", "balanced")}
+    plain, guided = told["unguided"], told["balanced"]
+    assert (plain["forwards"], plain["backwards"]) == (8, 0)
+    inputs = workflow[api_graph.only(workflow, "VMT_MotionGuidanceSampler")]["inputs"]
+    sigmas = [5 * s / (1 + 4 * s) for s in (1, 0.75, 0.5, 0.25)]
+    steps = sum(inputs["sigma_end"] <= sigma <= inputs["sigma_start"] for sigma in sigmas)
+    assert guided["backwards"] == steps  # the last block is tapped, so all are passed
+    assert guided["forwards"] == 8 + 1 + 2 * steps  # and one look at the reference
+    assert guided["flops"] > 1.5 * plain["flops"] > 0

@@ -53,7 +53,7 @@ def write_page(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     told = ", ".join(f"{key}: {report[key]}" for key in ("split", "seed", "cases", "model", "host", "half"))
-    parts = [f"<h1>Motion transfer</h1><p>{escape(told)}</p>", _explained()]
+    parts = [f"<h1>Motion transfer</h1><p>{escape(told)}</p>", _explained(), _table(report["methods"])]
     for category, listed in cases.items():
         entry = report["categories"][category]
         parts.append(f"<h2 id='{escape(category)}'>{escape(category)}, {len(listed)} cases</h2>")

@@ -2,7 +2,7 @@
 
 {"split", "seed", "cases", "model", "host", "half", "categories": {CATEGORY: {"methods": {NAME: {METRIC: {"median",
 "mean", "ci95", "n"}, "seconds": {...}, "vs_unguided": {METRIC: {"mean", "ci95"}}}}, "skipped": {NAME: {CASE: why}}}},
-"methods": the same over all categories}
+"methods": the same over all categories, with "forwards", "backwards" and "flops" of one run (`compute.Compute`)}
 
 "ci95" is a bootstrap interval of the mean over the cases; "vs_unguided" that of the paired difference.
 """
@@ -24,6 +24,11 @@ TABLE = {  # figure -> heading, decimals
     "colour_right": ("colour", 2),
     "shape_right": ("shape", 2),
     "seconds": ("s", 1),
+}
+COMPUTE = {  # heading, unit, decimals
+    "forwards": ("forwards", 1, 1),
+    "backwards": ("backwards", 1, 1),
+    "flops": ("TFLOP", 1e12, 2),
 }
 MEDIAN = ("centred_correlation", "camera_correlation", "located_correlation")  # told as median / mean
 
@@ -58,14 +63,24 @@ def rows(methods: dict[str, dict]) -> list[list[str]]:
     An asterisk: the mean's difference from unguided on the same cases is beyond noise.
     """
     shown = [key for key in TABLE if any(m.get(key, {}).get("n") for m in methods.values())]
-    heading = ["method", *(TABLE[key][0] for key in shown)]
-    return [heading, *([name, *(_cell(figures, key) for key in shown)] for name, figures in methods.items())]
+    counted = [key for key in COMPUTE if any(key in m for m in methods.values())]
+    heading = ["method", *(TABLE[key][0] for key in shown), *(COMPUTE[key][0] for key in counted)]
+    cells = [
+        [name, *(_cell(figures, key) for key in shown), *(_compute(figures, key) for key in counted)]
+        for name, figures in methods.items()
+    ]
+    return [heading, *cells]
 
 
 def table(methods: dict[str, dict]) -> str:
     """The rows as Markdown."""
     heading, *others = rows(methods)
     return "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *others])
+
+
+def _compute(figures: dict, key: str) -> str:
+    _, unit, decimals = COMPUTE[key]
+    return f"{figures[key] / unit:.{decimals}f}" if key in figures else "–"
 
 
 def _cell(figures: dict, key: str) -> str:

@@ -32,6 +32,7 @@ from .methods.method import Method
 
 FPS = 16
 HALF = ["--bf16-unet", "--bf16-vae"]
+COUNTER = Path(__file__).parent / "host" / "custom_nodes.yaml"
 
 
 @dataclass(frozen=True)
@@ -109,16 +110,40 @@ class BenchRuns:
         if video.exists() and told.exists():
             return json.loads(told.read_text(encoding="utf-8"))["seconds"]
         server = self._host()
+        graph, save = self._graph(name, method, case, other)
+        run = server.run(graph)
+        data = server.fetch(run.files(save)[0])
+        _write(told, json.dumps({"seconds": run.seconds, "nodes": run.node_seconds}) + "\n")
+        _write(video, data)
+        return run.seconds
+
+    def compute(self, name: str, case: BenchCase, other: BenchCase) -> dict[str, float] | None:
+        """`Compute.told` of one method on one case, nothing kept from before; None if the host fails at its graph.
+
+        It is the same for every case, so one is counted, apart from the timed runs.
+        """
+        kept = self.folder / name / "compute.json"
+        if kept.exists():
+            return json.loads(kept.read_text(encoding="utf-8"))
+        server = self._host()
+        try:
+            graph, _ = self._graph(name, load(name), case, other)
+            run = server.run(graph, extra_data={"vmt_count_compute": True})
+        except ServerError:
+            server.process.check()
+            return None
+        told = server.get(f"/vmt_bench/compute/{run.prompt_id}")
+        _write(kept, json.dumps(told) + "\n")
+        return told
+
+    def _graph(self, name: str, method: Method, case: BenchCase, other: BenchCase) -> tuple[dict, str]:
+        """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
         source = self._clip(other if method.unrelated else case).frames
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, f"{name}-{case.name}.mp4")
             write_video(file, method.reference(source, Random(f"{name} {case.name} {case.seed}")), FPS)
-            demo = self._workflow.filled(server.upload(file), case.prompt.caption, case.seed)
-            run = server.run(method.graph(demo))
-            data = server.fetch(run.files(demo.save)[0])
-        _write(told, json.dumps({"seconds": run.seconds, "nodes": run.node_seconds}) + "\n")
-        _write(video, data)
-        return run.seconds
+            demo = self._workflow.filled(self._host().upload(file), case.prompt.caption, case.seed)
+        return method.graph(demo), demo.save
 
     def _clip(self, case: BenchCase) -> Clip:
         """The rendered reference; the last few are kept, for all methods of a case run one after another."""
@@ -131,7 +156,8 @@ class BenchRuns:
         if self._server is None:
             arguments = ["--cpu"] if needs_cpu_flag(Path(sys.executable)) else []
             tree, base = host_tree.current(), base_folder.prepare()
-            server = Server(Path(sys.executable), tree, base, arguments + HALF * self._half)
+            arguments += ["--extra-model-paths-config", str(COUNTER), *HALF * self._half]
+            server = Server(Path(sys.executable), tree, base, arguments)
             self._server = self._started.enter_context(server)
         return self._server
 

@@ -60,7 +60,8 @@ def main(argv: list[str]) -> int:
     methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
     cases = {category: bench_cases(category, options.cases, options.seed) for category in options.category}
     _claim(options.out, {"seed": options.seed, "half": options.half})
-    scores, skipped = _run(options, methods, cases)
+    scores, skipped, compute = _run(options, methods, cases)
+    figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
     split = next((name for name, seed in SPLITS.items() if seed == options.seed), None)
     report = {
         "split": split,
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> int:
         "model": MODEL,
         "host": host_tree.current().name,
         "half": options.half,
-        "methods": summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods}),
+        "methods": {name: {**figures[name], **compute[name]} for name in figures},
         "categories": {c: {"methods": summary(scores[c]), "skipped": skipped[c]} for c in cases},
     }
     target = options.json or options.out / "transfer.json"
@@ -77,7 +78,9 @@ def main(argv: list[str]) -> int:
     if options.html:
         runs = BenchRuns(options.out, options.half)  # reads what is kept
         print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
-    print("\n\n".join(f"{c}, {len(cases[c])} cases\n\n{table(report['categories'][c]['methods'])}" for c in cases))
+    tables = {f"{c}, {len(cases[c])} cases": report["categories"][c]["methods"] for c in cases}
+    tables["all"] = report["methods"]
+    print("\n\n".join(f"{name}\n\n{table(methods)}" for name, methods in tables.items()))
     for category, methods in skipped.items():
         for name, reasons in methods.items():
             for case, reason in reasons.items():
@@ -99,11 +102,13 @@ def _claim(folder: Path, settings: dict) -> None:
 
 
 def _run(options: argparse.Namespace, methods: list[str], cases: dict[str, list[BenchCase]]):
-    """category -> method -> case name -> figures, and the same of reasons why there are none."""
+    """category -> method -> case name -> figures, the same of reasons why there are none, and method -> compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
     with BenchRuns(options.out, options.half) as runs:
+        first = next(iter(cases.values()))
+        compute = {name: runs.compute(name, first[0], _other(first, 0)) or {} for name in methods}
         for category, listed in cases.items():
             for number, case in enumerate(listed):
                 for name in methods:
@@ -119,7 +124,7 @@ def _run(options: argparse.Namespace, methods: list[str], cases: dict[str, list[
                     f"{case.name} ({case.motion.name})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
-    return scores, skipped
+    return scores, skipped, compute
 
 
 def _other(cases: list[BenchCase], number: int) -> BenchCase:

@@ -80,9 +80,9 @@ class Server:
             raise ServerError(f"ComfyUI did not take the file {file}: {error}.") from error
         return "/".join(part for part in (answer["subfolder"], answer["name"]) if part)
 
-    def submit(self, prompt: dict, client_id: str = "") -> str:
+    def submit(self, prompt: dict, client_id: str = "", extra_data: dict | None = None) -> str:
         """Queues an API-form graph and returns its prompt id. Raises PromptRefused if it does not validate."""
-        body = {"prompt": prompt, **({"client_id": client_id} if client_id else {})}
+        body = {"prompt": prompt, **({"client_id": client_id} if client_id else {}), "extra_data": extra_data or {}}
         try:
             answer = json.loads(self.request("/prompt", json.dumps(body).encode()))
         except urllib.error.HTTPError as error:
@@ -93,7 +93,10 @@ class Server:
             raise reason from error
         return answer["prompt_id"]
 
-    def run(self, prompt: dict, on_progress: Progress | None = None, timeout: float | None = None) -> RunResult:
+    def run(
+        self, prompt: dict, on_progress: Progress | None = None, timeout: float | None = None,
+        extra_data: dict | None = None,
+    ) -> RunResult:  # fmt: skip
         """Runs an API-form graph to its end.
 
         Raises NodeFailed, PromptRefused or PromptInterrupted; ServerError if the server dies or `timeout` seconds
@@ -102,7 +105,7 @@ class Server:
         client = uuid.uuid4().hex
         deadline = time.monotonic() + timeout if timeout else float("inf")
         with self._events(client) as events:
-            prompt_id = self.submit(prompt, client)
+            prompt_id = self.submit(prompt, client, extra_data)
             try:
                 node_seconds = self._follow(events, prompt_id, on_progress, deadline)
                 result = self._result(prompt_id, deadline)

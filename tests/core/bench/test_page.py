@@ -51,6 +51,7 @@ def page(tmp_path_factory):
     skipped = {"camera": {"<balanced>": {"camera-001": "the <frames> are gone"}}, "single_object": {}}
     report = {
         "split": "v1", "seed": 0, "cases": 2, "model": "a model", "host": "a host", "half": False,
+        "methods": {"<balanced>": {**summary(scores["camera"])["<balanced>"], "flops": 3e12}},
         "categories": {c: {"methods": summary(scores[c]), "skipped": skipped[c]} for c in cases},
     }  # fmt: skip
     told = []

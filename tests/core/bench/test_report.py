@@ -64,6 +64,9 @@ class Runs:
         self.asked.append((name, case.name, other.motion.name != case.motion.name))
         return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
 
+    def compute(self, name, case, other):
+        return {"forwards": 40, "backwards": 0.5, "flops": 2_345_678_901_234} if name == "balanced" else None
+
 
 class TestCommand:
     def test_report_names_what_was_left_out(self, tmp_path, monkeypatch, capsys):
@@ -75,9 +78,13 @@ class TestCommand:
         report = json.loads((tmp_path / "r").read_text())
         assert {"split", "seed", "cases", "model", "host", "methods"} <= set(report) and report["split"] == "v1"
         assert report["methods"]["balanced"]["wrong_way"]["n"] == 4
+        assert report["methods"]["balanced"]["forwards"] == 40 and "flops" not in report["methods"]["unguided"]
         assert report["categories"]["camera"]["skipped"]["balanced"] == {"camera-001": "the frames are gone"}
         told = capsys.readouterr().out
         assert "Left out: balanced on camera-001" in told and "| balanced |" in told
+        overall = told[told.index("all\n\n") :].splitlines()
+        assert overall[2].endswith("| forwards | backwards | TFLOP |")
+        assert overall[4].endswith("| – | – | – |") and overall[5].endswith("| 40.0 | 0.5 | 2.35 |")
         assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
 
     def test_folder_of_other_settings_is_left_alone(self, tmp_path, monkeypatch, capsys):

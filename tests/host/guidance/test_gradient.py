@@ -14,7 +14,9 @@ def guidance(flow, pack):
 
     def make(model, checkpoint="none", flow=flow, look_ahead=False, **settings):
         own = sampling._own_copy(flow, None)
-        return sampling.MotionGuidance(own, config(look_ahead=look_ahead, **settings), checkpoint, None, sampling.check_wan(model))
+        return sampling.MotionGuidance(
+            own, config(look_ahead=look_ahead, **settings), checkpoint, None, sampling.check_wan(model)
+        )
 
     return make
 
