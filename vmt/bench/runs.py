@@ -19,7 +19,7 @@ import torch
 from ..demo import api_graph, demo_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
-from ..launch import base_folder, host_tree
+from ..launch import CLONE, base_folder, host_tree
 from ..launch.host_process import needs_cpu_flag
 from ..launch.run_result import ServerError
 from ..launch.server import Server
@@ -32,7 +32,7 @@ from .methods.method import Method
 
 FPS = 16
 HALF = ["--bf16-unet", "--bf16-vae"]
-COUNTER = Path(__file__).parent / "host" / "custom_nodes.yaml"
+COUNTER = CLONE / "nodes" / "bench_host" / "custom_nodes.yaml"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from aiohttp import web
 from server import PromptServer
 
 NODE_CLASS_MAPPINGS = {}
-_COMPUTE = Path(__file__).resolve().parents[3] / "compute.py"
+_COMPUTE = Path(__file__).resolve().parents[4] / "vmt" / "bench" / "compute.py"
 _spec = importlib.util.spec_from_file_location("vmt_bench_compute", _COMPUTE)
 _compute = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_compute)
