@@ -5,13 +5,15 @@ from random import Random
 import pytest
 import torch
 
+from vmt.bench import transfer
 from vmt.bench.methods import NAMES, load
 from vmt.demo import api_graph, demo_graph
 from vmt.demo.run import WORKFLOW
 from vmt.errors import InputError
 
 GUIDED = {
-    "balanced", "dense_amf", "unrelated_reference", "shuffled_frames", "reversed_reference", "static_reference"
+    "balanced", "broken_centre", "broken_heads", "dense_amf", "unrelated_reference", "shuffled_frames",
+    "reversed_reference", "static_reference",
 }  # fmt: skip
 
 
@@ -61,6 +63,11 @@ def test_references_are_what_their_names_say():
         assert order[name] == list(range(9))
     assert [name for name in NAMES if load(name).unrelated] == ["unrelated_reference"]
     assert [name for name in NAMES if load(name).shows_reference] == ["vae_round_trip"]
+
+
+def test_what_is_broken_runs_only_where_it_is_named():
+    assert [name for name in NAMES if load(name).broken] == ["broken_centre", "broken_heads"]
+    assert set(transfer.parse([]).methods) == set(NAMES) - {"broken_centre", "broken_heads"}
 
 
 def test_unknown_method_is_refused():

@@ -22,6 +22,7 @@ class Method:
     graph: the demo workflow, filled in for the case -> the API-form graph to run; its node `save` saves the result.
     reference: (frames (T,H,W,3), lots of the case) -> the frames to upload in their place.
     unrelated: it is given the reference of another case, and judged against its own.
+    broken: wrong on purpose, to see that the bench notices; run only where it is named.
     shows_reference: the result is to show what the reference shows, not what the prompt names.
     """
 
@@ -30,3 +31,4 @@ class Method:
     reference: Callable[[torch.Tensor, Random], torch.Tensor] = as_they_are
     unrelated: bool = False
     shows_reference: bool = False
+    broken: bool = False

@@ -1,0 +1,43 @@
+"""Nodes that spoil the motion of a reference on purpose: a bench that does not tell them from the right ones is worth
+nothing. Only the bench's own ComfyUI has them."""
+
+from dataclasses import replace
+
+import torch
+
+
+class DropCentre:
+    """Displacements from the window's centre instead of from the token's place, as a public implementation has them: a
+    translation cancels."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("VMT_AMF",), "spoil", "VMT/bench"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"amf": ("VMT_AMF",)}}
+
+    def spoil(self, amf):
+        blocks = {}
+        for number, block in amf.blocks.items():
+            token = torch.arange(amf.grid.per_frame)
+            place = torch.stack([token // amf.grid.width, token % amf.grid.width], -1)
+            to_centre = (block.centres - place).float()
+            blocks[number] = replace(block, displacement_tok=block.displacement_tok - to_centre)
+        return (replace(amf, blocks=blocks),)
+
+
+class ScrambleHeads:
+    """Every head's queries meet the keys of the next head."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("VMT_FEATURES",), "spoil", "VMT/bench"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"features": ("VMT_FEATURES",)}}
+
+    def spoil(self, features):
+        keys = {block: key.roll(1, dims=2) for block, key in features.keys.items()}
+        return (replace(features, keys=keys, matches={}),)
+
+
+NODE_CLASS_MAPPINGS = {"VMT_BenchDropCentre": DropCentre, "VMT_BenchScrambleHeads": ScrambleHeads}
