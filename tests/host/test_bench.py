@@ -1,10 +1,15 @@
 """The bench in a real host: few steps, so only that methods run, are judged and kept."""
 
+import json
+
+from vmt.bench import command
 from vmt.bench.cases import bench_cases
 from vmt.bench.runs import BenchRuns
 from vmt.demo import api_graph
+from vmt.demo.reference_clip import write_reference
 from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_runs import changed
+from vmt.video import read_video, write_video
 
 QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
 BROKEN = ("broken_centre", "broken_heads")
@@ -50,3 +55,27 @@ def test_compute_of_the_methods_is_counted(tmp_path):
     for name in BROKEN:  # what is broken is not how much is computed
         assert (told[name]["forwards"], told[name]["backwards"]) == (guided["forwards"], guided["backwards"])
     assert guided["flops"] > 1.5 * plain["flops"] > 0
+
+
+def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    frames, fps = read_video(write_reference(clips / "good.mp4"))
+    write_video(clips / "one_frame.mp4", frames[:1], fps)
+    write_video(clips / "odd.mp4", frames[:29, :, :94], 30)  # another length, size and rate
+    (clips / "broken.mp4").write_bytes(b"no video")
+    listed = [{"video": f"{name}.mp4", "prompt": "a red cross"} for name in ("broken", "good", "one_frame", "odd")]
+    (clips / "cases.json").write_text(json.dumps(listed))
+    (tmp_path / "workflow.json").write_text(json.dumps(changed(api_graph.load(WORKFLOW), QUICK + SMALL)))
+    options = ["--clips", str(clips), "--workflow", str(tmp_path / "workflow.json"), "--methods", "balanced"]
+    options += ["--out", str(tmp_path / "out"), "--html", str(tmp_path / "page")]
+    assert command.main(["transfer", *options]) == 0
+    report = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert report["split"] is None and report["model"] == "vmt_demo_wan_t2v.safetensors"
+    for method in ("unguided", "balanced"):
+        assert report["methods"][method]["located_correlation"]["n"] == 2 and report["methods"][method]["flops"] > 0
+        skipped = report["categories"]["filmed"]["skipped"][method]
+        assert sorted(skipped) == ["filmed-000", "filmed-002"]
+        assert "broken.mp4" in skipped["filmed-000"] and "one_frame.mp4" in skipped["filmed-002"]
+    assert "Left out: balanced on filmed-000" in capsys.readouterr().out
+    assert (tmp_path / "page" / "filmed-003.jpg").exists() and not (tmp_path / "page" / "filmed-000.jpg").exists()

@@ -17,9 +17,12 @@ import torch
 from ..demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
 from ..errors import InputError
 from ..synthetic.motions import compose_cameras
+from ..synthetic.render import Clip, render
 from ..synthetic.sample import is_held_out
 from ..synthetic.scene import Figure, Ground, Scene, SceneObject, project
 from ..synthetic.shapes import bounding_radius
+from .case import Figures
+from .judge import judge
 from .motions import CATEGORIES, Motion, motions_of
 
 NUM_FRAMES, SIZE = 33, 128
@@ -40,6 +43,30 @@ class BenchCase:
     @property
     def name(self) -> str:
         return f"{self.category}-{self.number:03d}"
+
+    @property
+    def about(self) -> str:
+        return self.motion.name
+
+    @property
+    def caption(self) -> str:
+        return self.prompt.caption
+
+    @property
+    def told(self) -> str:
+        return f"reference: {self.reference.caption}; prompt: {self.caption}; seed {self.seed}"
+
+    @property
+    def one_thing(self) -> bool:
+        return len(self.prompt.objects) == 1
+
+    def clip(self) -> Clip:
+        return render(self.reference)
+
+    def figures(
+        self, clip: Clip, output: torch.Tensor, unguided: torch.Tensor | None, shows_reference: bool
+    ) -> Figures:
+        return judge(self, clip, output, unguided, self.reference if shows_reference else self.prompt)
 
     def listed(self) -> dict:
         """The case as a public list keeps it: `places` tells where the reference's things (of a camera without one, the

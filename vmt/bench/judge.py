@@ -7,6 +7,7 @@ stands still no direction). Bools count as shares.
 from __future__ import annotations
 
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,9 +26,11 @@ from ..metrics.trajectory import centred_correlation, speed_ratio, wrong_way_rat
 from ..metrics.true_tracks import true_tracks
 from ..synthetic.render import Clip
 from ..synthetic.scene import Scene
-from .cases import BenchCase
+from .case import Figures
 
-Figures = dict[str, float | bool | None]
+if TYPE_CHECKING:
+    from .cases import BenchCase
+
 ERROR_PX, ERROR_SHARE = 0.5, 0.25  # of a step: a tracker further off than both is wrong
 SEEN_SHARE = 0.8  # of the frames in which a thing must be seen to count as drawn
 

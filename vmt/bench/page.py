@@ -17,9 +17,8 @@ from ..contact_sheet import contact_sheet, side_by_side
 from ..metrics.centroid import mask_track, object_mask
 from ..metrics.track_picture import draw_field
 from ..metrics.tracks import follow_grid
-from ..synthetic.render import render
-from .cases import SIZE, BenchCase
-from .judge import Figures
+from .case import Case, Figures
+from .cases import SIZE
 from .report import FLOOR, TABLE, rows
 
 REFERENCE = "reference"
@@ -39,8 +38,8 @@ section.case { border-top: 1px solid #ccc; margin-top: 2.5em } svg { display: bl
 
 
 def write_page(
-    folder: Path, report: dict, cases: dict[str, list[BenchCase]], scores: dict[str, dict[str, dict[str, Figures]]],
-    frames_of: Callable[[str, BenchCase], torch.Tensor], say=lambda text: None,
+    folder: Path, report: dict, cases: dict[str, list[Case]], scores: dict[str, dict[str, dict[str, Figures]]],
+    frames_of: Callable[[str, Case], torch.Tensor], say=lambda text: None,
 ) -> Path:  # fmt: skip
     """Write the page and its pictures; index.html comes last, so a page that is there is whole.
 
@@ -119,19 +118,21 @@ def _axis(end: float) -> Callable[[float], float]:
     return lambda value: LEFT + (end - LEFT) * (value + 1) / 2
 
 
-def _case(folder: Path, case: BenchCase, done: dict[str, Figures], results: dict[str, torch.Tensor]) -> str:
-    clips = {REFERENCE: render(case.reference).frames, **results}
+def _case(folder: Path, case: Case, done: dict[str, Figures], results: dict[str, torch.Tensor]) -> str:
+    title = f"{case.name}: {case.about}"
+    if not results:
+        return f"<section class='case' id='{escape(case.name)}'><h3>{escape(title)}</h3><p>no result</p></section>"
+    clips = {REFERENCE: case.clip().frames, **results}
     contact_sheet(clips, COLUMNS).save(folder / f"{case.name}.jpg", quality=85)
     fields = [_field(frames) for frames in clips.values()]
     side_by_side(fields).save(folder / f"{case.name}-field.jpg", quality=85)
-    title = f"{case.name}: {case.motion.name}"
     shown = [
         f"<section class='case' id='{escape(case.name)}'><h3>{escape(title)}</h3>",
-        f"<p>reference: {escape(case.reference.caption)}; prompt: {escape(case.prompt.caption)}; seed {case.seed}</p>",
+        f"<p>{escape(case.told)}</p>",
         _picture(f"{case.name}.jpg", "frames"),
         _picture(f"{case.name}-field.jpg", f"{FIELD_STEPS} frames' way: {', '.join(clips)}"),
     ]
-    if len(case.prompt.objects) == 1:
+    if case.one_thing:
         shown.append(_paths({name: mask_track(object_mask(frames)) for name, frames in clips.items()}))
     figures = {
         key: heading for key, (heading, _) in TABLE.items() if any(f.get(key) is not None for f in done.values())

@@ -17,22 +17,31 @@ from random import Random
 import torch
 
 from ..demo import api_graph, demo_graph
+from ..demo.demo_graph import LOADER
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import CLONE, base_folder, host_tree
 from ..launch.host_process import needs_cpu_flag
 from ..launch.run_result import ServerError
 from ..launch.server import Server
-from ..synthetic.render import Clip, render
-from ..video import read_video, write_video
-from .cases import BenchCase
-from .judge import Figures, judge
+from ..video import ReferenceConfig, read_video, write_video
+from .case import Case, Figures, HasFrames
 from .methods import load
 from .methods.method import Method
 
 FPS = 16
 HALF = ["--bf16-unet", "--bf16-vae"]
 COUNTER = CLONE / "nodes" / "bench_host" / "custom_nodes.yaml"
+
+
+def loading(workflow: dict) -> ReferenceConfig:
+    """What the workflow's loader takes of a video. Raises InputError where that comes from another node."""
+    inputs = workflow[api_graph.only(workflow, LOADER)]["inputs"]
+    values = {name: inputs[name] for name in ("start", "frames", "fps", "width", "height", "fit")}
+    linked = [name for name, value in values.items() if isinstance(value, list)]
+    if linked:
+        raise InputError(f"Load Reference Video gets {linked[0]} from another node; the bench needs it as a value.")
+    return ReferenceConfig(**values)
 
 
 @dataclass(frozen=True)
@@ -56,8 +65,10 @@ class BenchRuns:
 
     def __init__(self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None):
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
-        self._workflow = demo_graph.read(workflow or api_graph.load(WORKFLOW))
-        self._clips: dict[str, Clip] = {}
+        graph = workflow or api_graph.load(WORKFLOW)
+        # What is uploaded is cut and resampled already.
+        self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
+        self._clips: dict[str, HasFrames] = {}
 
     def __enter__(self) -> BenchRuns:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +77,7 @@ class BenchRuns:
     def __exit__(self, *exception) -> None:
         self._started.__exit__(*exception)
 
-    def result(self, name: str, case: BenchCase, other: BenchCase) -> Result:
+    def result(self, name: str, case: Case, other: Case) -> Result:
         """Figures of one method on one case; a graph that the host fails at, or a video that cannot be judged, is told
         and left out.
 
@@ -85,14 +96,14 @@ class BenchRuns:
         _write(kept, json.dumps(vars(result), indent=1) + "\n")
         return result
 
-    def frames(self, name: str, case: BenchCase) -> torch.Tensor:
+    def frames(self, name: str, case: Case) -> torch.Tensor:
         """The kept result (T,H,W,3)."""
         return read_video(self._video(name, case))[0]
 
-    def _video(self, name: str, case: BenchCase) -> Path:
+    def _video(self, name: str, case: Case) -> Path:
         return self.folder / name / f"{case.name}.mp4"
 
-    def _judged(self, name: str, case: BenchCase, other: BenchCase) -> Figures:
+    def _judged(self, name: str, case: Case, other: Case) -> Figures:
         method = load(name)
         clip = self._clip(case)
         seconds = self._made(name, method, case, other)
@@ -100,10 +111,10 @@ class BenchRuns:
         if not method.shows_reference:
             self._made("unguided", load("unguided"), case, other)
             unguided = self.frames("unguided", case)
-        shows = case.reference if method.shows_reference else case.prompt
-        return {**judge(case, clip, self.frames(name, case), unguided, shows), "seconds": seconds}
+        figures = case.figures(clip, self.frames(name, case), unguided, method.shows_reference)
+        return {**figures, "seconds": seconds}
 
-    def _made(self, name: str, method: Method, case: BenchCase, other: BenchCase) -> float:
+    def _made(self, name: str, method: Method, case: Case, other: Case) -> float:
         """Runs the method's graph unless its video is there. Seconds of the run."""
         video = self._video(name, case)
         told = video.with_suffix(".run.json")
@@ -117,8 +128,8 @@ class BenchRuns:
         _write(video, data)
         return run.seconds
 
-    def compute(self, name: str, case: BenchCase, other: BenchCase) -> dict[str, float] | None:
-        """`Compute.told` of one method on one case, nothing kept from before; None if the host fails at its graph.
+    def compute(self, name: str, case: Case, other: Case) -> dict[str, float] | None:
+        """`Compute.told` of one method on one case, nothing kept from before; None if it cannot run.
 
         It is the same for every case, so one is counted, apart from the timed runs.
         """
@@ -129,27 +140,28 @@ class BenchRuns:
         try:
             graph, _ = self._graph(name, load(name), case, other)
             run = server.run(graph, extra_data={"vmt_count_compute": True})
-        except ServerError:
+        except (ServerError, InputError):
             server.process.check()
             return None
         told = server.get(f"/vmt_bench/compute/{run.prompt_id}")
         _write(kept, json.dumps(told) + "\n")
         return told
 
-    def _graph(self, name: str, method: Method, case: BenchCase, other: BenchCase) -> tuple[dict, str]:
+    def _graph(self, name: str, method: Method, case: Case, other: Case) -> tuple[dict, str]:
         """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
-        source = self._clip(other if method.unrelated else case).frames
+        clip = self._clip(other if method.unrelated else case)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, f"{name}-{case.name}.mp4")
-            write_video(file, method.reference(source, Random(f"{name} {case.name} {case.seed}")), FPS)
-            demo = self._workflow.filled(self._host().upload(file), case.prompt.caption, case.seed)
+            frames = method.reference(clip.frames, Random(f"{name} {case.name} {case.seed}"))
+            write_video(file, frames, getattr(clip, "fps", FPS))
+            demo = self._workflow.filled(self._host().upload(file), case.caption, case.seed)
         return method.graph(demo), demo.save
 
-    def _clip(self, case: BenchCase) -> Clip:
-        """The rendered reference; the last few are kept, for all methods of a case run one after another."""
+    def _clip(self, case: Case) -> HasFrames:
+        """The reference; the last few are kept, for all methods of a case run one after another."""
         if case.name not in self._clips:
             self._clips = dict(list(self._clips.items())[-3:])
-            self._clips[case.name] = render(case.reference)
+            self._clips[case.name] = case.clip()
         return self._clips[case.name]
 
     def _host(self) -> Server:

@@ -1,5 +1,7 @@
 """`python3 -m vmt bench transfer`: methods of motion transfer on cases whose motion is known, beside their controls.
 
+Or on a folder of clips, where it is not, and what can be followed stands in for it.
+
 Every method runs through a real ComfyUI on the same prompts, seeds and starting noise. Results are kept under --out, so
 a stopped bench goes on where it was.
 """
@@ -12,17 +14,20 @@ import sys
 import time
 from pathlib import Path
 
+from ..demo import api_graph
+from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import host_tree
-from .cases import SPLITS, BenchCase, bench_cases
-from .judge import Figures
+from .case import Case, Figures
+from .cases import SPLITS, bench_cases
+from .filmed import CATEGORY, filmed_cases
 from .methods import NAMES, load
 from .motions import CATEGORIES
 from .page import write_page
 from .report import FLOOR, summary, table
-from .runs import BenchRuns
+from .runs import BenchRuns, loading
 
-MODEL = "vmt demo model"
+LOADS_MODEL = "UNETLoader"
 
 
 def _names(text: str) -> list[str]:
@@ -46,6 +51,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--category", type=_names, default=list(CATEGORIES), metavar="C,D,...",
         help=f"of {', '.join(CATEGORIES)} (default: all)",
     )  # fmt: skip
+    parser.add_argument(
+        "--clips", type=Path, metavar="DIR", help="in the place of drawn cases: videos, and a list of them (see README)"
+    )
+    parser.add_argument(
+        "--workflow", type=Path, default=WORKFLOW, metavar="FILE",
+        help="API form of the guided workflow that methods change: for another model (default: the demo's)",
+    )  # fmt: skip
     parser.add_argument("--cases", type=int, default=64, metavar="N", help="of each category (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=SPLITS["v1"], help="of the list of cases (default: %(default)s, the split v1)"
@@ -62,16 +74,21 @@ def main(argv: list[str]) -> int:
     for name in options.methods:
         load(name)
     methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
-    cases = {category: bench_cases(category, options.cases, options.seed) for category in options.category}
-    _claim(options.out, {"seed": options.seed, "half": options.half})
-    scores, skipped, compute = _run(options, methods, cases)
+    workflow = api_graph.load(options.workflow)
+    cases = _cases(options, workflow)
+    model = workflow[api_graph.only(workflow, LOADS_MODEL)]["inputs"]["unet_name"]
+    settings = {"seed": options.seed, "half": options.half}
+    if options.clips or options.workflow != WORKFLOW:
+        settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
+    _claim(options.out, settings)
+    scores, skipped, compute = _run(options, workflow, methods, cases)
     figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
-    split = next((name for name, seed in SPLITS.items() if seed == options.seed), None)
+    split = None if options.clips else next((name for name, seed in SPLITS.items() if seed == options.seed), None)
     report = {
         "split": split,
         "seed": options.seed,
         "cases": options.cases,
-        "model": MODEL,
+        "model": model,
         "host": host_tree.current().name,
         "half": options.half,
         "methods": {name: {**figures[name], **compute[name]} for name in figures},
@@ -80,7 +97,7 @@ def main(argv: list[str]) -> int:
     target = options.json or options.out / "transfer.json"
     target.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if options.html:
-        runs = BenchRuns(options.out, options.half)  # reads what is kept
+        runs = BenchRuns(options.out, options.half, workflow=workflow)  # reads what is kept
         print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
     tables = {f"{c}, {len(cases[c])} cases": report["categories"][c]["methods"] for c in cases}
     tables["all"] = report["methods"]
@@ -105,14 +122,23 @@ def _claim(folder: Path, settings: dict) -> None:
     note.write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
-def _run(options: argparse.Namespace, methods: list[str], cases: dict[str, list[BenchCase]]):
+def _cases(options: argparse.Namespace, workflow: dict) -> dict[str, list[Case]]:
+    if options.clips:
+        return {CATEGORY: filmed_cases(options.clips, loading(workflow))[: max(1, options.cases)]}
+    return {category: bench_cases(category, options.cases, options.seed) for category in options.category}
+
+
+def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]]):
     """category -> method -> case name -> figures, the same of reasons why there are none, and method -> compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
-    with BenchRuns(options.out, options.half) as runs:
+    with BenchRuns(options.out, options.half, workflow=workflow) as runs:
         first = next(iter(cases.values()))
-        compute = {name: runs.compute(name, first[0], _other(first, 0)) or {} for name in methods}
+        compute = {}
+        for name in methods:
+            counted = (runs.compute(name, case, _other(first, number)) for number, case in enumerate(first))
+            compute[name] = next(filter(None, counted), {})
         for category, listed in cases.items():
             for number, case in enumerate(listed):
                 for name in methods:
@@ -125,13 +151,13 @@ def _run(options: argparse.Namespace, methods: list[str], cases: dict[str, list[
                 spent = time.time() - started
                 left = spent / done * (total - done)
                 print(
-                    f"{case.name} ({case.motion.name})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
+                    f"{case.name} ({case.about})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
     return scores, skipped, compute
 
 
-def _other(cases: list[BenchCase], number: int) -> BenchCase:
+def _other(cases: list[Case], number: int) -> Case:
     """A case of another motion: the first after this one."""
     rest = cases[number + 1 :] + cases[:number]
-    return next((case for case in rest if case.motion.name != cases[number].motion.name), cases[number])
+    return next((case for case in rest if case.about != cases[number].about), cases[number])

@@ -1,0 +1,40 @@
+"""What the bench asks of a case, drawn or filmed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+Figures = dict[str, float | bool | None]
+
+
+class HasFrames(Protocol):
+    frames: torch.Tensor  # (T,H,W,3) float 0..1
+
+
+class Case(Protocol):
+    """name: unlike any other's of the run. about: what moves how; cases of one `about` are no other motion."""
+
+    name: str
+    category: str
+    about: str
+    caption: str  # the prompt
+    seed: int
+    told: str  # a line for the page
+    one_thing: bool  # the clip shows one thing before a ground of its own, whose way can be drawn
+
+    def clip(self) -> HasFrames:
+        """The reference, as the model is to see it. Raises InputError if it cannot be had."""
+
+    def figures(
+        self, clip: HasFrames, output: torch.Tensor, unguided: torch.Tensor | None, shows_reference: bool
+    ) -> Figures:
+        """Every figure of a result (T,H,W,3), None where one is undefined.
+
+        Args:
+            clip: of `clip()`. unguided: the same prompt and seed without guidance. shows_reference: the result is to
+                show what the reference shows, not what the prompt names.
+        Raises:
+            InputError: the result has another form than the reference.
+        """
