@@ -18,6 +18,13 @@ SMALL += [f"EmptyHunyuanLatentVideo.{setting}" for setting in ("width=64", "heig
 METHODS = ("vae_round_trip", "unguided", "balanced", "shuffled_frames", "unrelated_reference")
 
 
+def untimed(figures):
+    """Nested figures without the seconds, which are never the same."""
+    if not isinstance(figures, dict):
+        return figures
+    return {name: untimed(value) for name, value in figures.items() if name != "seconds"}
+
+
 def test_methods_run_are_judged_and_kept(server, tmp_path):
     case, other = bench_cases("single_object", 2)
     workflow = changed(api_graph.load(WORKFLOW), QUICK)
@@ -68,14 +75,21 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     (clips / "cases.json").write_text(json.dumps(listed))
     (tmp_path / "workflow.json").write_text(json.dumps(changed(api_graph.load(WORKFLOW), QUICK + SMALL)))
     options = ["--clips", str(clips), "--workflow", str(tmp_path / "workflow.json"), "--methods", "balanced"]
+    options += ["--seeds", "2"]
     options += ["--out", str(tmp_path / "out"), "--html", str(tmp_path / "page")]
     assert command.main(["transfer", *options]) == 0
     report = json.loads((tmp_path / "out" / "transfer.json").read_text())
     assert report["split"] is None and report["model"] == "vmt_demo_wan_t2v.safetensors"
     for method in ("unguided", "balanced"):
-        assert report["methods"][method]["located_correlation"]["n"] == 2 and report["methods"][method]["flops"] > 0
+        assert report["methods"][method]["located_correlation"]["n"] == 2
+        assert report["methods"][method]["diversity"]["mean"] > 0 and report["methods"][method]["flops"] > 0
         skipped = report["categories"]["filmed"]["skipped"][method]
         assert sorted(skipped) == ["filmed-000", "filmed-002"]
         assert "broken.mp4" in skipped["filmed-000"] and "one_frame.mp4" in skipped["filmed-002"]
     assert "Left out: balanced on filmed-000" in capsys.readouterr().out
     assert (tmp_path / "page" / "filmed-003.jpg").exists() and not (tmp_path / "page" / "filmed-000.jpg").exists()
+
+    again = [*options[: options.index("--out")], "--out", str(tmp_path / "again")]
+    assert command.main(["transfer", *again]) == 0
+    repeated = json.loads((tmp_path / "again" / "transfer.json").read_text())
+    assert untimed(repeated["methods"]) == untimed(report["methods"]), "bit for bit the same"

@@ -21,6 +21,7 @@ TABLE = {  # figure -> heading, decimals
     "wrong_way": ("wrong way", 2),
     "speed_ratio": ("speed", 2),
     "leakage": ("leakage", 3),
+    "diversity": ("diversity", 3),
     "colour_right": ("colour", 2),
     "shape_right": ("shape", 2),
     "seconds": ("s", 1),

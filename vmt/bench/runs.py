@@ -24,6 +24,7 @@ from ..launch import CLONE, base_folder, host_tree
 from ..launch.host_process import needs_cpu_flag
 from ..launch.run_result import ServerError
 from ..launch.server import Server
+from ..metrics.steadiness import diversity
 from ..video import ReferenceConfig, read_video, write_video
 from .case import Case, Figures, HasFrames
 from .methods import load
@@ -61,10 +62,15 @@ class BenchRuns:
     Args:
         folder: videos and figures that lie in it are not made again. half: the host's models in bfloat16.
         server: one that runs already. workflow: the API-form graph that methods change.
+        seeds: how many videos are made of a case; the first is judged, all together give the diversity.
     """
 
-    def __init__(self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None):
+    def __init__(
+        self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None,
+        seeds: int = 1,
+    ):  # fmt: skip
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
+        self._seeds = seeds
         graph = workflow or api_graph.load(WORKFLOW)
         # What is uploaded is cut and resampled already.
         self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
@@ -96,12 +102,12 @@ class BenchRuns:
         _write(kept, json.dumps(vars(result), indent=1) + "\n")
         return result
 
-    def frames(self, name: str, case: Case) -> torch.Tensor:
-        """The kept result (T,H,W,3)."""
-        return read_video(self._video(name, case))[0]
+    def frames(self, name: str, case: Case, further: int = 0) -> torch.Tensor:
+        """The kept result (T,H,W,3) of the case's seed, or of one further on."""
+        return read_video(self._video(name, case, further))[0]
 
-    def _video(self, name: str, case: Case) -> Path:
-        return self.folder / name / f"{case.name}.mp4"
+    def _video(self, name: str, case: Case, further: int = 0) -> Path:
+        return self.folder / name / f"{case.name}{f'-seed{further}' if further else ''}.mp4"
 
     def _judged(self, name: str, case: Case, other: Case) -> Figures:
         method = load(name)
@@ -112,16 +118,20 @@ class BenchRuns:
             self._made("unguided", load("unguided"), case, other)
             unguided = self.frames("unguided", case)
         figures = case.figures(clip, self.frames(name, case), unguided, method.shows_reference)
+        if self._seeds > 1 and not method.shows_reference:
+            for further in range(1, self._seeds):
+                self._made(name, method, case, other, further)
+            figures["diversity"] = diversity([self.frames(name, case, further) for further in range(self._seeds)])
         return {**figures, "seconds": seconds}
 
-    def _made(self, name: str, method: Method, case: Case, other: Case) -> float:
+    def _made(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> float:
         """Runs the method's graph unless its video is there. Seconds of the run."""
-        video = self._video(name, case)
+        video = self._video(name, case, further)
         told = video.with_suffix(".run.json")
         if video.exists() and told.exists():
             return json.loads(told.read_text(encoding="utf-8"))["seconds"]
         server = self._host()
-        graph, save = self._graph(name, method, case, other)
+        graph, save = self._graph(name, method, case, other, further)
         run = server.run(graph)
         data = server.fetch(run.files(save)[0])
         _write(told, json.dumps({"seconds": run.seconds, "nodes": run.node_seconds}) + "\n")
@@ -147,14 +157,14 @@ class BenchRuns:
         _write(kept, json.dumps(told) + "\n")
         return told
 
-    def _graph(self, name: str, method: Method, case: Case, other: Case) -> tuple[dict, str]:
+    def _graph(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> tuple[dict, str]:
         """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
         clip = self._clip(other if method.unrelated else case)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, f"{name}-{case.name}.mp4")
             frames = method.reference(clip.frames, Random(f"{name} {case.name} {case.seed}"))
             write_video(file, frames, getattr(clip, "fps", FPS))
-            demo = self._workflow.filled(self._host().upload(file), case.caption, case.seed)
+            demo = self._workflow.filled(self._host().upload(file), case.caption, case.seed + further)
         return method.graph(demo), demo.save
 
     def _clip(self, case: Case) -> HasFrames:

@@ -62,6 +62,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=SPLITS["v1"], help="of the list of cases (default: %(default)s, the split v1)"
     )
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="K", help="videos of each case; 2 or more tell how diverse they are"
+    )
     parser.add_argument("--out", type=Path, default=Path("bench-transfer"), help="where results are kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
     parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
@@ -80,6 +83,10 @@ def main(argv: list[str]) -> int:
     settings = {"seed": options.seed, "half": options.half}
     if options.clips or options.workflow != WORKFLOW:
         settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
+    if options.seeds < 1:
+        raise InputError(f"{options.seeds} videos of each case were asked for; 1 or more are needed. Change --seeds.")
+    if options.seeds > 1:
+        settings["seeds"] = options.seeds
     _claim(options.out, settings)
     scores, skipped, compute = _run(options, workflow, methods, cases)
     figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
@@ -133,7 +140,7 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
-    with BenchRuns(options.out, options.half, workflow=workflow) as runs:
+    with BenchRuns(options.out, options.half, workflow=workflow, seeds=options.seeds) as runs:
         first = next(iter(cases.values()))
         compute = {}
         for name in methods:

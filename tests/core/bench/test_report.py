@@ -49,7 +49,7 @@ class Runs:
 
     asked: ClassVar[list] = []
 
-    def __init__(self, folder, half, workflow):
+    def __init__(self, folder, half, workflow, seeds):
         pass
 
     def __enter__(self):
@@ -96,7 +96,9 @@ class TestCommand:
         assert "Give another --out" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
-        "options", [["--methods", "telepathy"], ["--category", "dance"], ["--cases", "0"]], ids=lambda o: o[0]
+        "options",
+        [["--methods", "telepathy"], ["--category", "dance"], ["--cases", "0"], ["--seeds", "0"]],
+        ids=lambda o: o[0],
     )
     def test_bad_input_is_told_before_anything_starts(self, tmp_path, capsys, options):
         assert command.main(["transfer", *options, "--out", str(tmp_path)]) == 2
