@@ -31,6 +31,7 @@ COMPUTE = {  # heading, unit, decimals
     "backwards": ("backwards", 1, 1),
     "flops": ("TFLOP", 1e12, 2),
 }
+LEAST = 6  # cases: fewer that all agree are still chance, at 5 %
 MEDIAN = ("centred_correlation", "camera_correlation", "located_correlation")  # told as median / mean
 
 
@@ -93,5 +94,5 @@ def _cell(figures: dict, key: str) -> str:
     if key in MEDIAN:
         text = f"{figure['median']:.{decimals}f} / {text} [{low:.2f}, {high:.2f}]"
     against = figures.get("vs_unguided", {}).get(key)
-    beyond = against and against["ci95"] and (against["ci95"][0] > 0 or against["ci95"][1] < 0)
+    beyond = against and against["ci95"] and figure["n"] >= LEAST and (against["ci95"][0] > 0 or against["ci95"][1] < 0)
     return text + ("*" if beyond and key != "seconds" else "")

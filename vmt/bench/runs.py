@@ -1,7 +1,8 @@
 """Running cases through a real ComfyUI, and keeping every result in files of its own.
 
-A stopped bench goes on where it was, and a crash loses the case it was at. The kept frames are the video that the host
-saved; the figures are made of it, so they can be made again when a metric changes.
+A stopped bench goes on where it was, and a crash loses the case it was at. The frames that the host decoded are kept as
+they are, and its video beside them to look at: encoding is not the same every time. The figures are made of the frames,
+so they can be made again when a metric changes.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from ..launch.host_process import needs_cpu_flag
 from ..launch.run_result import ServerError
 from ..launch.server import Server
 from ..metrics.steadiness import diversity
-from ..video import ReferenceConfig, read_video, write_video
+from ..video import ReferenceConfig, write_video
 from .case import Case, Figures, HasFrames
+from .frame_strip import read_strip, strip
 from .methods import load
 from .methods.method import Method
 
 FPS = 16
+FRAMES = "frames"  # node that shows the frames as they were decoded
 HALF = ["--bf16-unet", "--bf16-vae"]
 COUNTER = CLONE / "nodes" / "bench_host" / "custom_nodes.yaml"
 
@@ -104,7 +107,7 @@ class BenchRuns:
 
     def frames(self, name: str, case: Case, further: int = 0) -> torch.Tensor:
         """The kept result (T,H,W,3) of the case's seed, or of one further on."""
-        return read_video(self._video(name, case, further))[0]
+        return read_strip(self._video(name, case, further).with_suffix(".png"))
 
     def _video(self, name: str, case: Case, further: int = 0) -> Path:
         return self.folder / name / f"{case.name}{f'-seed{further}' if further else ''}.mp4"
@@ -128,14 +131,14 @@ class BenchRuns:
         """Runs the method's graph unless its video is there. Seconds of the run."""
         video = self._video(name, case, further)
         told = video.with_suffix(".run.json")
-        if video.exists() and told.exists():
+        if told.exists():
             return json.loads(told.read_text(encoding="utf-8"))["seconds"]
         server = self._host()
         graph, save = self._graph(name, method, case, other, further)
         run = server.run(graph)
-        data = server.fetch(run.files(save)[0])
+        _write(video.with_suffix(".png"), strip([server.fetch(file) for file in run.files(FRAMES)]))
+        _write(video, server.fetch(run.files(save)[0]))
         _write(told, json.dumps({"seconds": run.seconds, "nodes": run.node_seconds}) + "\n")
-        _write(video, data)
         return run.seconds
 
     def compute(self, name: str, case: Case, other: Case) -> dict[str, float] | None:
@@ -165,7 +168,9 @@ class BenchRuns:
             frames = method.reference(clip.frames, Random(f"{name} {case.name} {case.seed}"))
             write_video(file, frames, getattr(clip, "fps", FPS))
             demo = self._workflow.filled(self._host().upload(file), case.caption, case.seed + further)
-        return method.graph(demo), demo.save
+        graph = method.graph(demo)
+        images = graph[api_graph.link(graph, demo.save, "video")]["inputs"]["images"]
+        return {**graph, FRAMES: {"class_type": "PreviewImage", "inputs": {"images": images}}}, demo.save
 
     def _clip(self, case: Case) -> HasFrames:
         """The reference; the last few are kept, for all methods of a case run one after another."""

@@ -41,7 +41,9 @@ def write_video(
         raise InputError(f"Frames are {width}x{height} pixels; H.264 needs even sizes. Crop or pad by one pixel.")
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(path if isinstance(path, io.BytesIO) else os.fspath(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "medium"})
+        # Without it x264 has, for small frames, one of two results by chance.
+        options = {"crf": str(crf), "preset": "medium", "x264-params": "cpu-independent=1"}
+        stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709

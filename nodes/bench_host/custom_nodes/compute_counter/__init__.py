@@ -1,6 +1,6 @@
 """Runs inside the bench's own ComfyUI: counts the compute of the prompts that ask for it, and tells it over HTTP.
 
-Such a prompt finds no earlier result in the host's cache.
+Such a prompt finds no earlier result in the host's cache, and leaves none.
 
 A prompt asks with {"extra_data": {"vmt_count_compute": true}}; GET /vmt_bench/compute/PROMPT_ID answers.
 """
@@ -27,6 +27,7 @@ def execute(self, prompt, prompt_id, extra_data={}, execute_outputs=[]):  # noqa
     self.reset()  # results of earlier prompts would not be computed again
     with _compute.Compute() as compute:
         _execute(self, prompt, prompt_id, extra_data, execute_outputs)
+    self.reset()  # nor those of this one, whose time would then be missing
     _told[prompt_id] = compute.told()
 
 
