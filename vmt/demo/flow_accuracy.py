@@ -53,6 +53,12 @@ def tapped(dit: WanDiT, x: torch.Tensor, sigma: float) -> dict[str, dict[int, tu
     return {"pre": pre, "post": {n: tuple(rotate(t, angles) for t in qk) for n, qk in pre.items()}}
 
 
+@torch.inference_mode()
+def one_step_on(dit: WanDiT, x: torch.Tensor, sigma: float, to: float, caption: str) -> torch.Tensor:
+    """The latent one Euler step on, from noise level sigma to `to`, by the caption's velocity."""
+    return x + (to - sigma) * dit(x, torch.tensor([1000 * sigma]), encode(caption)[0][None]).float()
+
+
 def read_on_thing(flow, mask_tok: torch.Tensor, path_tok: torch.Tensor, block: int) -> dict[str, np.ndarray]:
     """Per frame pair: the read displacement averaged over the thing, the true one, and the mean motion of the
     ground."""
@@ -83,6 +89,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--radii", type=int, nargs="+", default=[2])
     parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0])
     parser.add_argument("--heads", nargs="+", default=["mean_logits"])
+    parser.add_argument(
+        "--ahead", type=float, metavar="LEVEL", help="of higher noise levels, look one step ahead, at this one"
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
@@ -98,7 +107,10 @@ def main(argv: list[str]) -> int:
         mask_tok = _token_cover(clip.masks[0])
         for sigma in options.sigmas:
             noise = seeded_noise(tuple(clean.shape), number)
-            seen = tapped(dit, torch.lerp(clean, noise, sigma), sigma)
+            x, level = torch.lerp(clean, noise, sigma), sigma
+            if options.ahead is not None and sigma > options.ahead:
+                x, level = one_step_on(dit, x, sigma, options.ahead, case.reference.caption), options.ahead
+            seen = tapped(dit, x, level)
             for rope, centre, radius, temperature, heads in itertools.product(
                 options.ropes, options.centres, options.radii, options.temperatures, options.heads
             ):
