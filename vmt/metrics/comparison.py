@@ -11,7 +11,7 @@ import torch
 
 from ..contact_sheet import contact_sheet
 from ..errors import InputError
-from .motion_report import report_motion
+from .motion_report import ClipMotion, report_motion
 from .palette import as_frames
 
 TABLE = {  # figure -> heading, decimals
@@ -63,9 +63,12 @@ def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparis
         InputError: no output at all, or none that fits.
     """
     figures, skipped, frames = {}, {}, {"reference": as_frames(reference)}
+    measured = None
     for name, output in outputs.items():
         try:
-            figures[name] = report_motion(reference, output, unguided).figures
+            if measured is None and len(frames["reference"]) > 1:
+                measured = ClipMotion.of(reference)
+            figures[name] = report_motion(measured or reference, output, unguided).figures
             frames[name] = as_frames(output)
         except InputError as error:
             skipped[name] = str(error)

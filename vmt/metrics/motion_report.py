@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .camera import camera_correlation, camera_error, fit_camera, without_camera
+from .camera import CameraMotion, camera_correlation, camera_error, fit_camera, without_camera
 from .likeness import leakage, likeness
 from .located import located_correlation, located_errors
 from .motion_fidelity import motion_fidelity_as_coded
@@ -32,39 +32,58 @@ class MotionReport:
     output_tracks: Tracks
 
 
+@dataclass(frozen=True)
+class ClipMotion:
+    """What is measured of one clip by itself, so that a reference is measured once for all its results."""
+
+    frames: np.ndarray
+    field: Tracks  # in runs of one step
+    camera: CameraMotion
+    objects: Tracks  # the field without the camera
+    whole: Tracks  # in one run
+    trails: Tracks  # in runs of `TRAIL` steps
+
+    @classmethod
+    def of(cls, frames) -> ClipMotion:
+        """frames: (T,H,W,3) float 0..1, T >= 2."""
+        frames = as_frames(frames)
+        field = follow_grid(frames)
+        camera = fit_camera(field)
+        whole, trails = (follow_grid(frames, run=run) for run in (None, TRAIL))
+        return cls(frames, field, camera, without_camera(field, camera), whole, trails)
+
+
 def report_motion(reference, output, unguided=None) -> MotionReport:
     """Compare a result with the clip whose motion it was to take.
 
     Args:
-        reference, output: (T,H,W,3) float 0..1 of one form, T >= 2; unguided: the same prompt and seed without
-            guidance, which tells leakage from what the prompt itself shares with the reference.
+        reference, output: (T,H,W,3) float 0..1 of one form, T >= 2; the reference may be a `ClipMotion`. unguided: the
+            same prompt and seed without guidance, which tells leakage from what the prompt itself shares with the
+            reference.
     Raises:
         InputError: clips of other lengths or sizes, or of one frame.
     """
-    clips = {"reference": as_frames(reference), "output": as_frames(output)}
+    measured = isinstance(reference, ClipMotion)
+    clips = {"reference": reference.frames if measured else as_frames(reference), "output": as_frames(output)}
     if unguided is not None:
         clips["unguided"] = as_frames(unguided)
     _check(clips)
-    reference, output = clips["reference"], clips["output"]
-    fields = [follow_grid(clip) for clip in (reference, output)]
-    cameras = [fit_camera(field) for field in fields]
-    objects = [without_camera(field, camera) for field, camera in zip(fields, cameras, strict=True)]
-    whole = [follow_grid(clip, run=None) for clip in (reference, output)]
+    theirs, mine = reference if measured else ClipMotion.of(reference), ClipMotion.of(output)
     figures: dict[str, float | None] = {
-        **located_correlation(*fields),
-        **located_errors(*fields),
-        "centred_correlation": _path_correlation(*objects),
-        "camera_correlation": camera_correlation(*cameras),
-        **camera_error(*cameras),
-        **{f"object_{name}": value for name, value in located_correlation(*objects).items()},
-        **{f"likeness_{name}": value for name, value in likeness(output, reference).items()},
-        **({} if unguided is None else leakage(reference, output, clips["unguided"])),
-        "flicker": flicker(output),
-        "warp_error": warp_error(output),
-        "warp_error_reference": warp_error(reference),
-        **motion_fidelity_as_coded(*whole),
+        **located_correlation(theirs.field, mine.field),
+        **located_errors(theirs.field, mine.field),
+        "centred_correlation": _path_correlation(theirs.objects, mine.objects),
+        "camera_correlation": camera_correlation(theirs.camera, mine.camera),
+        **camera_error(theirs.camera, mine.camera),
+        **{f"object_{name}": value for name, value in located_correlation(theirs.objects, mine.objects).items()},
+        **{f"likeness_{name}": value for name, value in likeness(mine.frames, theirs.frames).items()},
+        **({} if unguided is None else leakage(theirs.frames, mine.frames, clips["unguided"])),
+        "flicker": flicker(mine.frames),
+        "warp_error": warp_error(mine.frames),
+        "warp_error_reference": warp_error(theirs.frames),
+        **motion_fidelity_as_coded(theirs.whole, mine.whole),
     }
-    return MotionReport(figures, *(follow_grid(clip, run=TRAIL) for clip in (reference, output)))
+    return MotionReport(figures, theirs.trails, mine.trails)
 
 
 def in_words(figures: dict[str, float | None]) -> str:
