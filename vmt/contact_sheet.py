@@ -8,7 +8,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS = 17
 GAP = 4
-LABEL_WIDTH = 96
+LABEL_WIDTH = 96  # at least
+LABEL_MARGIN = 10
+LABEL_LETTERS = 40  # of a longer label the rest is left out
 HEAD = 22
 PAPER, INK = (24, 24, 28), (230, 230, 230)
 
@@ -24,18 +26,20 @@ def contact_sheet(rows: dict[str, torch.Tensor], columns: int = COLUMNS) -> Imag
     picked = {label: _evenly(len(frames), columns) for label, frames in rows.items()}
     height, width = next(iter(rows.values())).shape[1:3]
     numbers = next(iter(picked.values()))
-    size = (LABEL_WIDTH + (width + GAP) * len(numbers), HEAD + (height + GAP) * len(rows))
+    labels = {label: _short(label) for label in rows}
+    left = max(LABEL_WIDTH, *(2 * LABEL_MARGIN + round(font.getlength(label)) for label in labels.values()))
+    size = (left + (width + GAP) * len(numbers), HEAD + (height + GAP) * len(rows))
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, number in enumerate(numbers):
-        place = (LABEL_WIDTH + column * (width + GAP) + width // 2, HEAD // 2)
+        place = (left + column * (width + GAP) + width // 2, HEAD // 2)
         draw.text(place, str(number), INK, font, anchor="mm")
     for row, (label, frames) in enumerate(rows.items()):
         top = HEAD + row * (height + GAP)
-        draw.text((LABEL_WIDTH - 10, top + height // 2), label, INK, font, anchor="rm")
+        draw.text((left - LABEL_MARGIN, top + height // 2), labels[label], INK, font, anchor="rm")
         for column, number in enumerate(picked[label]):
             tile = _picture(frames[number]).resize((width, height), Image.Resampling.BICUBIC)
-            sheet.paste(tile, (LABEL_WIDTH + column * (width + GAP), top))
+            sheet.paste(tile, (left + column * (width + GAP), top))
     return sheet
 
 
@@ -46,6 +50,10 @@ def side_by_side(pictures: list[Image.Image]) -> Image.Image:
     for column, picture in enumerate(pictures):
         strip.paste(picture.convert("RGB"), (column * (width + GAP), 0))
     return strip
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LABEL_LETTERS else label[: LABEL_LETTERS - 1] + "…"
 
 
 def _evenly(number: int, columns: int) -> list[int]:

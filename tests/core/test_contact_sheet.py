@@ -27,6 +27,18 @@ def test_row_of_another_size_is_scaled_and_a_shorter_one_leaves_room():
     assert tile(sheet, 1, 2).max() < 40
 
 
+@pytest.mark.parametrize("letters", [30, 41, 400])
+def test_a_long_label_has_its_room(letters):
+    rows = {"m" * letters: grey([0.0]), "short": grey([1.0])}
+    sheet = np.asarray(contact_sheet(rows))
+    left = sheet.shape[1] - 24 - GAP
+    label = sheet[HEAD : HEAD + 16, :left].max(-1)
+    columns = np.flatnonzero((label > 100).any(0))
+    assert 5 <= columns[0] and columns[-1] < left - 5, "neither cut off nor over the frames"
+    assert LABEL_WIDTH < left < 700
+    assert np.unique(sheet[HEAD : HEAD + 16, left : left + 24]).tolist() == [0]
+
+
 @pytest.mark.parametrize("number", [1, 2, 17, 33, 81, 257])
 def test_first_and_last_frame_are_always_shown(number):
     picked = _evenly(number, COLUMNS)
