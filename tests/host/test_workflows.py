@@ -210,8 +210,8 @@ def test_workflow_makes_its_videos(name, frames, server, clip, tmp_path):
     assert True in videos
     if False in videos:
         assert (videos[True] - videos[False]).abs().max() > 0.05, "guidance changed nothing"
-    for picture in api_graph.find(graph, "VMT_ExtractAMF"):
-        assert result.files(picture), "no picture of the motion"
+    if not api_graph.find(graph, "VMT_FrameDifferencePull"):
+        assert result.files(api_graph.only(graph, "VMT_ExtractAMF")), "no picture of the motion"
 
 
 def test_demo_command_finds_its_nodes():

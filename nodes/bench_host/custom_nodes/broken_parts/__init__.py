@@ -3,8 +3,6 @@ nothing. Only the bench's own ComfyUI has them."""
 
 from dataclasses import replace
 
-import torch
-
 
 class DropCentre:
     """Displacements from the window's centre instead of from the token's place, as a public implementation has them: a
@@ -19,10 +17,9 @@ class DropCentre:
     def spoil(self, amf):
         blocks = {}
         for number, block in amf.blocks.items():
-            token = torch.arange(amf.grid.per_frame)
-            place = torch.stack([token // amf.grid.width, token % amf.grid.width], -1)
-            to_centre = (block.centres - place).float()
-            blocks[number] = replace(block, displacement_tok=block.displacement_tok - to_centre)
+            moved = block.displacement_tok
+            to_centre = block.centres - amf.grid.positions(moved.device, moved.dtype)
+            blocks[number] = replace(block, displacement_tok=moved - to_centre)
         return (replace(amf, blocks=blocks),)
 
 
