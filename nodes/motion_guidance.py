@@ -64,8 +64,8 @@ def guidance_inputs() -> list:
             default=DEFAULT.recompute_every,
             min=1,
             max=100,
-            tooltip="Gradient skip: compute the direction anew only at every n-th inner step. 2 halves the extra time "
-            "and may follow the motion less well.",
+            tooltip="Gradient skip: compute the direction anew only at every n-th inner step. 1 takes nearly twice the "
+            "time of 2; from 3 on the motion may be followed less well.",
         ),
         io.Boolean.Input(
             "look_ahead",

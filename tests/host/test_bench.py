@@ -2,13 +2,19 @@
 
 import json
 
+import pytest
+from clip_files import TEXT, VISION, write_clip
+
 from vmt.bench import command
 from vmt.bench.cases import bench_cases
-from vmt.bench.runs import BenchRuns
+from vmt.bench.clip_models import ClipModels, clip_models
+from vmt.bench.filmed import filmed_cases
+from vmt.bench.runs import BenchRuns, loading
 from vmt.demo import api_graph
 from vmt.demo.reference_clip import write_reference
 from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_runs import changed
+from vmt.errors import InputError
 from vmt.video import read_video, write_video
 
 QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
@@ -64,6 +70,22 @@ def test_compute_of_the_methods_is_counted(tmp_path):
     assert guided["flops"] > 1.5 * plain["flops"] > 0
 
 
+def test_a_clip_of_the_users_judges_too(host, server, tmp_path):
+    """`host` writes the CLIP; `server`, a ComfyUI with folders of its own, is the one that runs."""
+    write_clip(server.process.base / "models")
+    write_reference(tmp_path / "clip.mp4")
+    (tmp_path / "cases.json").write_text(json.dumps([{"video": "clip.mp4", "prompt": "a red cross"}]))
+    workflow = changed(api_graph.load(WORKFLOW), [*SMALL, "VMT_LoadReferenceVideo.frames=5", QUICK[0]])
+    (case,) = filmed_cases(tmp_path, loading(workflow))
+    with BenchRuns(tmp_path / "out", server=server, workflow=workflow, clip=ClipModels(VISION, TEXT)) as runs:
+        figures = runs.result("unguided", case, case).figures
+    assert 0 < figures["clip_frame_consistency"] < 1 and -1 < figures["clip_text_alignment"] < 1
+    told = json.loads((tmp_path / "out" / "unguided" / f"{case.name}.run.json").read_text())
+    assert figures["seconds"] == told["seconds"] and "clip metrics" not in told["nodes"]  # no part of the run's time
+    with pytest.raises(InputError, match="without --clip-vision"):
+        clip_models(None, TEXT)
+
+
 def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     clips = tmp_path / "clips"
     clips.mkdir()
@@ -79,6 +101,7 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     options += ["--out", str(tmp_path / "out"), "--html", str(tmp_path / "page")]
     assert command.main(["transfer", *options]) == 0
     report = json.loads((tmp_path / "out" / "transfer.json").read_text())
+    assert report["absent"]["clip_frame_consistency"].startswith("no CLIP vision model")
     assert report["split"] is None and report["model"] == "vmt_demo_wan_t2v.safetensors"
     for method in ("unguided", "balanced"):
         assert report["methods"][method]["located_correlation"]["n"] == 2

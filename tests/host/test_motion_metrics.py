@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clip_files import TEXT, VISION, write_clip
 from moving_clips import moved, pan, with_patch
 
 from vmt.launch.run_result import NodeFailed
@@ -64,6 +65,50 @@ def test_clips_that_do_not_fit_are_refused_in_words(measure):
         with pytest.raises(NodeFailed, match=words) as refused:
             measure(reference=RIGHT, output=output)
         assert refused.value.exception_type.endswith("InputError")
+
+
+CLIP_LOADS = {
+    "clip_vision": {"class_type": "CLIPVisionLoader", "inputs": {"clip_name": VISION}},
+    "clip": {"class_type": "CLIPLoader", "inputs": {"clip_name": TEXT, "type": "stable_diffusion"}},
+    "text": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["clip", 0], "text": "a red cross"}},
+}
+
+
+@pytest.fixture(scope="module")
+def clip_files(host):
+    write_clip(host.base / "models")
+
+
+@pytest.mark.usefixtures("clip_files")
+class TestWithClip:
+    @pytest.fixture
+    def score(self, executor):
+        def run(output, *sockets, **loads):
+            inputs = {"reference": ["output", 0], "output": ["output", 0]} | {name: [name, 0] for name in sockets}
+            graph = {**CLIP_LOADS, **loads, "metrics": {"class_type": "VMT_MotionMetrics", "inputs": inputs}}
+            return executor.run(graph, give={"output": torch.from_numpy(output[:2]).float()}, want=WANT)
+
+        return run
+
+    def test_frames_and_prompt(self, score):
+        still, moving = score(GROUND, "clip_vision"), score(RIGHT, "clip_vision", "text")
+        figures = json.loads(still.got["figures"])
+        assert figures["clip_frame_consistency"] == pytest.approx(1, abs=1e-5)
+        assert figures["clip_text_alignment"] is None
+        figures = json.loads(moving.got["figures"])
+        assert figures["clip_frame_consistency"] < 0.9999 and -1 < figures["clip_text_alignment"] < 1
+        assert "neighbouring frames alike" in moving.got["text"] and "prompt shown" in moving.got["text"]
+        assert moving.outputs["metrics"]["figures"] == [moving.got["figures"]]  # in the history of a headless run
+        other = {"text": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["clip", 0], "text": "a blue star"}}}
+        renamed = json.loads(score(RIGHT, "clip_vision", "text", **other).got["figures"])
+        assert renamed["clip_text_alignment"] != figures["clip_text_alignment"]
+
+    def test_text_that_does_not_fit(self, score):
+        demo = {"clip": {"class_type": "VMT_DemoTextEncoder", "inputs": {}}}
+        with pytest.raises(NodeFailed, match="text encoder of the CLIP vision model"):
+            score(RIGHT, "clip_vision", "text", **demo)
+        with pytest.raises(NodeFailed, match="no clip_vision"):
+            score(RIGHT, "text")
 
 
 class TestCompareMethods:

@@ -15,7 +15,6 @@ from vmt.launch import CLONE
 from vmt.video import read_video
 
 WORKFLOWS = sorted((CLONE / "workflows").glob("*.json"))
-MOVERS = {"VMT_MotionGuidance", "VMT_MotionGuidanceSampler", "VMT_FrameDifferencePull"}
 NOTES = {"MarkdownNote", "Note"}  # exist in the page alone
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 # What a user downloads; everything else that a workflow names comes with ComfyUI or with this pack.
@@ -204,9 +203,9 @@ def test_workflow_makes_its_videos(name, frames, server, clip, tmp_path):
     videos = {}
     for save in api_graph.find(graph, "SaveVideo"):
         path = server.save(result.files(save)[0], tmp_path / f"{save}.mp4")
-        is_moved = any(graph[node]["class_type"] in MOVERS for node in api_graph.upstream(graph, save))
-        videos[is_moved], fps = read_video(path)
-        assert videos[is_moved].shape == (frames, 64, 64, 3) and fps == 16
+        is_guided = api_graph.is_guided(graph, save)
+        videos[is_guided], fps = read_video(path)
+        assert videos[is_guided].shape == (frames, 64, 64, 3) and fps == 16
     assert True in videos
     if False in videos:
         assert (videos[True] - videos[False]).abs().max() > 0.05, "guidance changed nothing"

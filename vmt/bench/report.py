@@ -1,8 +1,9 @@
 """The figures of a whole bench as JSON and as a Markdown table. The JSON's form is stable: its keys are only added to.
 
-{"split", "seed", "cases", "model", "host", "half", "categories": {CATEGORY: {"methods": {NAME: {METRIC: {"median",
-"mean", "ci95", "n"}, "seconds": {...}, "vs_unguided": {METRIC: {"mean", "ci95"}}}}, "skipped": {NAME: {CASE: why}}}},
-"methods": the same over all categories, with "forwards", "backwards" and "flops" of one run (`compute.Compute`)}
+{"split", "seed", "cases", "model", "host", "half", "absent": {METRIC: why}, "categories": {CATEGORY: {"methods": {NAME:
+{METRIC: {"median", "mean", "ci95", "n"}, "seconds": {...}, "vs_unguided": {METRIC: {"mean", "ci95"}}}}, "skipped":
+{NAME: {CASE: why}}}}, "methods": the same over all categories, with "forwards", "backwards" and "flops" of one run
+(`compute.Compute`)}
 
 "ci95" is a bootstrap interval of the mean over the cases; "vs_unguided" that of the paired difference.
 """
@@ -22,6 +23,8 @@ TABLE = {  # figure -> heading, decimals
     "speed_ratio": ("speed", 2),
     "leakage": ("leakage", 3),
     "diversity": ("diversity", 3),
+    "clip_text_alignment": ("CLIP text", 3),
+    "clip_frame_consistency": ("CLIP frames", 3),
     "colour_right": ("colour", 2),
     "shape_right": ("shape", 2),
     "seconds": ("s", 1),

@@ -28,6 +28,7 @@ from ..launch.server import Server
 from ..metrics.steadiness import diversity
 from ..video import ReferenceConfig, write_video
 from .case import Case, Figures, HasFrames
+from .clip_models import ClipModels
 from .frame_strip import read_strip, strip
 from .methods import load
 from .methods.method import Method
@@ -66,14 +67,15 @@ class BenchRuns:
         folder: videos and figures that lie in it are not made again. half: the host's models in bfloat16.
         server: one that runs already. workflow: the API-form graph that methods change.
         seeds: how many videos are made of a case; the first is judged, all together give the diversity.
+        clip: the models that CLIP's figures are told by; none leaves them out.
     """
 
     def __init__(
         self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None,
-        seeds: int = 1,
+        seeds: int = 1, clip: ClipModels | None = None,
     ):  # fmt: skip
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
-        self._seeds = seeds
+        self._seeds, self._clip_models = seeds, clip
         graph = workflow or api_graph.load(WORKFLOW)
         # What is uploaded is cut and resampled already.
         self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
@@ -115,7 +117,7 @@ class BenchRuns:
     def _judged(self, name: str, case: Case, other: Case) -> Figures:
         method = load(name)
         clip = self._clip(case)
-        seconds = self._made(name, method, case, other)
+        told = self._made(name, method, case, other)
         unguided = None
         if not method.shows_reference:
             self._made("unguided", load("unguided"), case, other)
@@ -125,21 +127,24 @@ class BenchRuns:
             for further in range(1, self._seeds):
                 self._made(name, method, case, other, further)
             figures["diversity"] = diversity([self.frames(name, case, further) for further in range(self._seeds)])
-        return {**figures, "seconds": seconds}
+        return {**figures, **told["clip"], "seconds": told["seconds"]}
 
-    def _made(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> float:
-        """Runs the method's graph unless its video is there. Seconds of the run."""
+    def _made(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> dict:
+        """Runs the method's graph unless its video is there. What is told of the run: "seconds", "nodes", "clip"."""
         video = self._video(name, case, further)
-        told = video.with_suffix(".run.json")
-        if told.exists():
-            return json.loads(told.read_text(encoding="utf-8"))["seconds"]
+        kept = video.with_suffix(".run.json")
+        if kept.exists():
+            return json.loads(kept.read_text(encoding="utf-8"))
         server = self._host()
         graph, save = self._graph(name, method, case, other, further)
         run = server.run(graph)
         _write(video.with_suffix(".png"), strip([server.fetch(file) for file in run.files(FRAMES)]))
         _write(video, server.fetch(run.files(save)[0]))
-        _write(told, json.dumps({"seconds": run.seconds, "nodes": run.node_seconds}) + "\n")
-        return run.seconds
+        images = graph[FRAMES]["inputs"]["images"]
+        clip = self._clip_models.scores(server, graph, images, case.caption) if self._clip_models else {}
+        told = {"seconds": run.seconds, "nodes": run.node_seconds, "clip": clip}
+        _write(kept, json.dumps(told) + "\n")
+        return told
 
     def compute(self, name: str, case: Case, other: Case) -> dict[str, float] | None:
         """`Compute.told` of one method on one case, nothing kept from before; None if it cannot run.

@@ -18,8 +18,10 @@ from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import host_tree
+from ..metrics.clip_scores import why_absent
 from .case import Case, Figures
 from .cases import SPLITS, bench_cases
+from .clip_models import clip_models
 from .filmed import CATEGORY, filmed_cases
 from .methods import NAMES, load
 from .motions import CATEGORIES
@@ -65,6 +67,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="K", help="videos of each case; 2 or more tell how diverse they are"
     )
+    parser.add_argument(
+        "--clip-vision", metavar="NAME", help="a CLIP vision model of the host: adds its figures of text and steadiness"
+    )
+    parser.add_argument("--clip-text", metavar="NAME", help="the text encoder of that CLIP")
     parser.add_argument("--out", type=Path, default=Path("bench-transfer"), help="where results are kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
     parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
@@ -87,10 +93,14 @@ def main(argv: list[str]) -> int:
         raise InputError(f"{options.seeds} videos of each case were asked for; 1 or more are needed. Change --seeds.")
     if options.seeds > 1:
         settings["seeds"] = options.seeds
+    clip = clip_models(options.clip_vision, options.clip_text)
+    if clip:
+        settings["clip"] = vars(clip)
     _claim(options.out, settings)
-    scores, skipped, compute = _run(options, workflow, methods, cases)
+    scores, skipped, compute = _run(options, workflow, methods, cases, clip)
     figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
     split = None if options.clips else next((name for name, seed in SPLITS.items() if seed == options.seed), None)
+    absent = why_absent(options.clip_vision, options.clip_text)
     report = {
         "split": split,
         "seed": options.seed,
@@ -98,6 +108,7 @@ def main(argv: list[str]) -> int:
         "model": model,
         "host": host_tree.current().name,
         "half": options.half,
+        "absent": absent,
         "methods": {name: {**figures[name], **compute[name]} for name in figures},
         "categories": {c: {"methods": summary(scores[c]), "skipped": skipped[c]} for c in cases},
     }
@@ -109,6 +120,8 @@ def main(argv: list[str]) -> int:
     tables = {f"{c}, {len(cases[c])} cases": report["categories"][c]["methods"] for c in cases}
     tables["all"] = report["methods"]
     print("\n\n".join(f"{name}\n\n{table(methods)}" for name, methods in tables.items()))
+    for reason in dict.fromkeys(absent.values()):
+        print(f"\nNot told: {', '.join(n for n in absent if absent[n] == reason)}, since {reason}.")
     for category, methods in skipped.items():
         for name, reasons in methods.items():
             for case, reason in reasons.items():
@@ -135,12 +148,12 @@ def _cases(options: argparse.Namespace, workflow: dict) -> dict[str, list[Case]]
     return {category: bench_cases(category, options.cases, options.seed) for category in options.category}
 
 
-def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]]):
+def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]], clip):
     """category -> method -> case name -> figures, the same of reasons why there are none, and method -> compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
-    with BenchRuns(options.out, options.half, workflow=workflow, seeds=options.seeds) as runs:
+    with BenchRuns(options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip) as runs:
         first = next(iter(cases.values()))
         compute = {}
         for name in methods:

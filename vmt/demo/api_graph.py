@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import InputError
 
 SAMPLER = "VMT_MotionGuidanceSampler"
-MODEL_PATCH = "VMT_MotionGuidance"
+MODEL_PATCHES = ("VMT_MotionGuidance", "VMT_FrameDifferencePull")
 KSAMPLER_INPUTS = (
     "model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
 )  # fmt: skip
@@ -80,7 +80,7 @@ def with_input(graph: dict, node_id: str, name: str, value: object) -> dict:
 
 def is_guided(graph: dict, node_id: str) -> bool:
     """Whether motion guidance has a part in what the node shows."""
-    return any(graph[other]["class_type"] in (SAMPLER, MODEL_PATCH) for other in upstream(graph, node_id))
+    return any(graph[other]["class_type"] in (SAMPLER, *MODEL_PATCHES) for other in upstream(graph, node_id))
 
 
 def without_guidance(graph: dict) -> dict:
@@ -89,7 +89,7 @@ def without_guidance(graph: dict) -> dict:
     for node_id in find(graph, SAMPLER):
         inputs = {name: value for name, value in plain[node_id]["inputs"].items() if name in KSAMPLER_INPUTS}
         plain[node_id] = {"class_type": "KSampler", "inputs": inputs, "_meta": {"title": "KSampler"}}
-    for node_id in find(graph, MODEL_PATCH):
+    for node_id in [found for patch in MODEL_PATCHES for found in find(graph, patch)]:
         model = plain.pop(node_id)["inputs"]["model"]
         for node in plain.values():
             for name, value in node.get("inputs", {}).items():

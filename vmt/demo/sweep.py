@@ -43,7 +43,7 @@ SETTINGS: dict[str, list[str]] = {
     **{f"guided from sigma {value}": [f"{START}={value}"] for value in (0.96, 0.92)},
     **{f"guided to sigma {value}": [f"{END}={value}"] for value in (0.88, 0.7)},
     **{f"{steps} inner steps": [f"{INNER}={steps}"] for steps in (2, 8)},
-    **{f"gradient of every {n}. inner step": [f"{RECOMPUTE}={n}"] for n in (2, 4)},
+    **{f"gradient of every {n}. inner step": [f"{RECOMPUTE}={n}"] for n in (1, 4)},
     "motion read in the noise": [f"{AHEAD}=false"],
     "motion read in the noise, from sigma 0.96": [f"{AHEAD}=false", f"{START}=0.96"],
 }

@@ -20,7 +20,7 @@ class GuidanceConfig:
     sigma_start: float = 1.0  # guided while sigma_end <= sigma <= sigma_start
     sigma_end: float = 0.88
     inner_steps: int = 4  # updates of the latent per guided denoising step
-    recompute_every: int = 1  # a gradient is evaluated on every n-th inner step and re-applied in between
+    recompute_every: int = 2  # a gradient is evaluated on every n-th inner step and re-applied in between
     update: Literal["rms", "adam", "sign"] = "rms"
     strength_decay: float = 0.0  # inner step j of J uses strength * (1 - strength_decay * j / J)
     loss_floor: float = 1e-8  # samples below are left alone: motion off by 1e-4 of the frame is rounding, not error

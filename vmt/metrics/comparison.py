@@ -60,15 +60,13 @@ def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparis
     Args:
         reference: (T,H,W,3) float 0..1; outputs: name -> frames of the same form; unguided: as in `report_motion`.
     Raises:
-        InputError: no output at all, or none that fits.
+        InputError: a reference of one frame, no output at all, or none that fits.
     """
-    figures, skipped, frames = {}, {}, {"reference": as_frames(reference)}
-    measured = None
+    measured = ClipMotion.of(reference)
+    figures, skipped, frames = {}, {}, {"reference": measured.frames}
     for name, output in outputs.items():
         try:
-            if measured is None and len(frames["reference"]) > 1:
-                measured = ClipMotion.of(reference)
-            figures[name] = report_motion(measured or reference, output, unguided).figures
+            figures[name] = report_motion(measured, output, unguided).figures
             frames[name] = as_frames(output)
         except InputError as error:
             skipped[name] = str(error)

@@ -21,6 +21,7 @@ LEAST_FRAMES = 2
 TRAIL = 8  # steps after which the points that are drawn are set out again
 LEAKS = 0.1  # more alike than without guidance by this much is seen by eye
 FLICKERS = 1.5  # times the reference's warp error
+CLIP_WORDS = {"clip_frame_consistency": "neighbouring frames alike", "clip_text_alignment": "prompt shown"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,10 @@ class ClipMotion:
 
     @classmethod
     def of(cls, frames) -> ClipMotion:
-        """frames: (T,H,W,3) float 0..1, T >= 2."""
+        """frames: (T,H,W,3) float 0..1. Raises InputError for a single frame."""
         frames = as_frames(frames)
+        if len(frames) < LEAST_FRAMES:
+            raise InputError(f"A clip has {len(frames)} frame; motion needs {LEAST_FRAMES}. Connect a video's frames.")
         field = follow_grid(frames)
         camera = fit_camera(field)
         whole, trails = (follow_grid(frames, run=run) for run in (None, TRAIL))
@@ -88,7 +91,8 @@ def report_motion(reference, output, unguided=None) -> MotionReport:
 
 def in_words(figures: dict[str, float | None]) -> str:
     """A few lines that say what the figures mean."""
-    lines = [_motion(figures), _speed(figures), _camera(figures), _leak(figures), _steadiness(figures)]
+    parts = (_motion, _speed, _camera, _leak, _steadiness, _clip)
+    lines = [part(figures) for part in parts]
     return "\n".join(line for line in lines if line)
 
 
@@ -156,6 +160,13 @@ def _steadiness(figures) -> str:
     return f"Steadiness: {words} (warp error {mine:.3f} against {theirs:.3f})."
 
 
+def _clip(figures) -> str:
+    if "clip_frame_consistency" not in figures:
+        return "Prompt: connect a CLIP vision model and the text to learn how well the result shows it."
+    shown = [f"{words} {figures[name]:.3f}" for name, words in CLIP_WORDS.items() if figures[name] is not None]
+    return f"CLIP: {', '.join(shown)} (1 is equal; compare with results of the same CLIP only)."
+
+
 def _check(clips: dict[str, np.ndarray]) -> None:
     forms = ", ".join(f"{name} {len(c)} frames of {c.shape[2]}x{c.shape[1]}" for name, c in clips.items())
     if len({clip.shape for clip in clips.values()}) > 1:
@@ -163,5 +174,3 @@ def _check(clips: dict[str, np.ndarray]) -> None:
             f"The clips differ: {forms}. Equal lengths and sizes are needed. Cut the longer one (ImageFromBatch) or "
             "resize one (Upscale Image)."
         )
-    if len(clips["output"]) < LEAST_FRAMES:
-        raise InputError(f"The clips are too short: {forms}. Two frames are the least. Connect a video's frames.")

@@ -171,7 +171,7 @@ def test_recompute_every_of_the_config_is_the_default():
         calls.append(1)
         return x.square().mean((1, 2, 3, 4))
 
-    optimize_latent(random_latent(), loss_fn, GuidanceConfig(inner_steps=4, recompute_every=2))
+    optimize_latent(random_latent(), loss_fn, GuidanceConfig(inner_steps=5, recompute_every=3))
     assert len(calls) == 2
 
 

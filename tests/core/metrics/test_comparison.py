@@ -40,3 +40,5 @@ def test_what_does_not_fit_is_left_out_and_said():
         compare(REFERENCE, {"short": REFERENCE[:4]})
     with pytest.raises(InputError, match="0 results"):
         compare(REFERENCE, {})
+    with pytest.raises(InputError, match="1 frame"):
+        compare(REFERENCE[:1], RESULTS)

@@ -86,5 +86,5 @@ def test_clips_that_do_not_fit_are_refused():
         report_motion(STILL, STILL[:, :, :90])
     with pytest.raises(InputError, match="unguided 8 frames"):
         report_motion(STILL, STILL, STILL[:8])
-    with pytest.raises(InputError, match="too short"):
+    with pytest.raises(InputError, match="1 frame; motion needs 2"):
         report_motion(STILL[:1], STILL[:1])

@@ -1,0 +1,48 @@
+"""The user's own CLIP as a judge of the bench: it looks at what a run has just made, in the host that made it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..errors import InputError
+from ..launch.server import Server
+from ..metrics.clip_scores import NAMES
+
+METRICS = "clip metrics"
+
+
+@dataclass(frozen=True)
+class ClipModels:
+    """Names as the host lists them: of a CLIP vision model, and of its text encoder, None to do without."""
+
+    vision: str
+    text: str | None = None
+
+    def scores(self, server: Server, graph: dict, images: list, caption: str) -> dict[str, float | None]:
+        """CLIP's figures of what `graph` has made, which is still in the host's cache: so no video's time is longer.
+
+        Args:
+            images: link to the frames in the graph. They stand in for the reference, which CLIP's figures do not need.
+        """
+        inputs = {"reference": images, "output": images, "clip_vision": ["clip vision", 0]}
+        added = {"clip vision": {"class_type": "CLIPVisionLoader", "inputs": {"clip_name": self.vision}}}
+        if self.text:
+            inputs["text"] = ["clip prompt", 0]
+            loader = {"clip_name": self.text, "type": "stable_diffusion"}
+            added["clip text"] = {"class_type": "CLIPLoader", "inputs": loader}
+            added["clip prompt"] = {
+                "class_type": "CLIPTextEncode",
+                "inputs": {"clip": ["clip text", 0], "text": caption},
+            }
+        added[METRICS] = {"class_type": "VMT_MotionMetrics", "inputs": inputs}
+        run = server.run({**graph, **added})
+        figures = json.loads(run.outputs[METRICS]["figures"][0])
+        return {name: figures[name] for name in NAMES}
+
+
+def clip_models(vision: str | None, text: str | None) -> ClipModels | None:
+    """Of the command's options. Raises InputError for a text encoder without the vision model."""
+    if text and not vision:
+        raise InputError(f"--clip-text {text} was given without --clip-vision; both are of one CLIP. Give both.")
+    return ClipModels(vision, text) if vision else None
