@@ -49,7 +49,7 @@ class Runs:
 
     asked: ClassVar[list] = []
 
-    def __init__(self, folder, half, workflow, seeds):
+    def __init__(self, folder, half, workflow, seeds, clip):
         pass
 
     def __enter__(self):
