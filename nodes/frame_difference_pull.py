@@ -23,7 +23,7 @@ class FrameDifferencePull(io.ComfyNode):
                 io.Latent.Input("reference", tooltip="The reference clip, from VAE Encode."),
                 io.Float.Input(
                     "strength",
-                    default=0.5,
+                    default=1.0,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -31,7 +31,7 @@ class FrameDifferencePull(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "softness",
-                    default=0.1,
+                    default=0.02,
                     min=0.0,
                     max=10.0,
                     step=0.01,
@@ -48,7 +48,7 @@ class FrameDifferencePull(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "sigma_end",
-                    default=0.85,
+                    default=0.7,
                     min=0.0,
                     max=1.0,
                     step=0.01,

@@ -32,7 +32,7 @@ def difference_filter(num_frames: int, softness: float) -> Tensor:
     return torch.linalg.pinv(gram + softness * torch.eye(num_frames, dtype=torch.float64), hermitian=True) @ gram
 
 
-def pull_frame_differences(x0: Tensor, reference: Tensor, strength: float, softness: float = 0.1) -> Tensor:
+def pull_frame_differences(x0: Tensor, reference: Tensor, strength: float, softness: float = 0.02) -> Tensor:
     """The predicted clip with its frame differences pulled towards the reference's.
 
     Args:

@@ -4,7 +4,7 @@ from ...demo import api_graph
 from ...demo.demo_graph import DemoGraph
 from .method import Method
 
-SETTINGS = {"strength": 0.5, "softness": 0.1, "sigma_start": 1.0, "sigma_end": 0.85}
+SETTINGS = {"strength": 1.0, "softness": 0.02, "sigma_start": 1.0, "sigma_end": 0.7}
 PULL = "pull"
 
 
