@@ -6,6 +6,7 @@ stands still no direction). Bools count as shares.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .cases import BenchCase
 
 ERROR_PX, ERROR_SHARE = 0.5, 0.25  # of a step: a tracker further off than both is wrong
+LAST_CLIPS = 2  # what is measured of a reference is kept for all methods of its case
 SEEN_SHARE = 0.8  # of the frames in which a thing must be seen to count as drawn
 
 
@@ -72,10 +74,16 @@ def _tracks(clip: Clip, output: torch.Tensor) -> Figures:
         **located_errors(truth, seen),
         "camera_correlation": (camera_correlation(*cameras) or 0.0) if moves else None,
         **{name: value if moves else None for name, value in camera_error(*cameras).items()},
-        **motion_fidelity_as_coded(follow_grid(clip.frames, run=None), follow_grid(output, run=None)),
+        **motion_fidelity_as_coded(_followed_whole(clip), follow_grid(output, run=None)),
     }
 
 
+@lru_cache(LAST_CLIPS)
+def _followed_whole(clip: Clip) -> Tracks:
+    return follow_grid(clip.frames, run=None)
+
+
+@lru_cache(LAST_CLIPS)
 def measurable_tracks(clip: Clip) -> Tracks:
     """The true tracks of a drawn scene, without the points that a tracker gets wrong on the clip itself.
 

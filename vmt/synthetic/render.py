@@ -18,7 +18,7 @@ from .scene import Scene, project
 from .shapes import NUM_ANGLES, outline_tables
 
 
-@dataclass
+@dataclass(eq=False)  # a clip is itself: what was measured of it can be kept for it
 class Clip:
     """A drawn scene with everything that is known about it.
 
