@@ -84,6 +84,12 @@ def test_a_clip_of_the_users_judges_too(host, server, tmp_path):
     assert figures["seconds"] == told["seconds"] and "clip metrics" not in told["nodes"]  # no part of the run's time
     with pytest.raises(InputError, match="without --clip-vision"):
         clip_models(None, TEXT)
+    for missing in (ClipModels("nowhere"), ClipModels(VISION, "nowhere")):
+        with (
+            pytest.raises(InputError, match="nowhere is none of the host's models"),
+            BenchRuns(tmp_path / "none", server=server, clip=missing),
+        ):
+            pass
 
 
 def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):

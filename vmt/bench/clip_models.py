@@ -19,6 +19,20 @@ class ClipModels:
     vision: str
     text: str | None = None
 
+    def check(self, server: Server) -> None:
+        """Raises InputError if the host does not have them."""
+        for loader, name, folder in (
+            ("CLIPVisionLoader", self.vision, "clip_vision"),
+            ("CLIPLoader", self.text, "text_encoders"),
+        ):
+            kind, *more = server.get(f"/object_info/{loader}")[loader]["input"]["required"]["clip_name"]
+            known = kind if isinstance(kind, list) else more[0]["options"]
+            if name is not None and name not in known:
+                raise InputError(
+                    f"{name} is none of the host's models ({', '.join(known) or 'it has none'}). Name one of them, or "
+                    f"put the file into {server.process.base / 'models' / folder}."
+                )
+
     def scores(self, server: Server, graph: dict, images: list, caption: str) -> dict[str, float | None]:
         """CLIP's figures of what `graph` has made, which is still in the host's cache: so no video's time is longer.
 

@@ -83,6 +83,12 @@ class BenchRuns:
 
     def __enter__(self) -> BenchRuns:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._clip_models:
+            try:
+                self._clip_models.check(self._host())
+            except BaseException:
+                self._started.close()
+                raise
         return self
 
     def __exit__(self, *exception) -> None:
@@ -141,7 +147,8 @@ class BenchRuns:
         _write(video.with_suffix(".png"), strip([server.fetch(file) for file in run.files(FRAMES)]))
         _write(video, server.fetch(run.files(save)[0]))
         images = graph[FRAMES]["inputs"]["images"]
-        clip = self._clip_models.scores(server, graph, images, case.caption) if self._clip_models else {}
+        judges = None if further else self._clip_models
+        clip = judges.scores(server, graph, images, case.caption) if judges else {}
         told = {"seconds": run.seconds, "nodes": run.node_seconds, "clip": clip}
         _write(kept, json.dumps(told) + "\n")
         return told
