@@ -10,6 +10,8 @@ from ..launch.server import Server
 from ..metrics.clip_scores import NAMES
 
 METRICS = "clip metrics"
+WHY_ABSENT = "no CLIP vision model was given (--clip-vision)"
+WHY_NO_TEXT = "no text encoder of the CLIP was given (--clip-text)"
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,10 @@ def clip_models(vision: str | None, text: str | None) -> ClipModels | None:
     if text and not vision:
         raise InputError(f"--clip-text {text} was given without --clip-vision; both are of one CLIP. Give both.")
     return ClipModels(vision, text) if vision else None
+
+
+def why_absent(vision: str | None, text: str | None) -> dict[str, str]:
+    """name of a figure that cannot be had -> why, of the names of a CLIP vision model and of its text encoder."""
+    if not vision:
+        return dict.fromkeys(NAMES, WHY_ABSENT)
+    return {} if text else {NAMES[0]: WHY_NO_TEXT}

@@ -18,10 +18,9 @@ from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import host_tree
-from ..metrics.clip_scores import why_absent
 from .case import Case, Figures
 from .cases import SPLITS, bench_cases
-from .clip_models import clip_models
+from .clip_models import clip_models, why_absent
 from .filmed import CATEGORY, filmed_cases
 from .methods import NAMES, load
 from .motions import CATEGORIES

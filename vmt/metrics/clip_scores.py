@@ -12,8 +12,6 @@ from torch.nn.functional import cosine_similarity
 from ..errors import InputError
 
 NAMES = ("clip_text_alignment", "clip_frame_consistency", "background_consistency")
-WHY_ABSENT = "no CLIP vision model was given (--clip-vision)"
-WHY_NO_TEXT = "no text encoder of the CLIP was given (--clip-text)"
 
 
 def clip_scores(frames: torch.Tensor, text: torch.Tensor | None = None) -> dict[str, float | None]:
@@ -42,10 +40,3 @@ def clip_scores(frames: torch.Tensor, text: torch.Tensor | None = None) -> dict[
         scores["clip_frame_consistency"] = neighbours.mean().item()
         scores["background_consistency"] = ((neighbours.clamp(min=0) + first.clamp(min=0)) / 2).mean().item()
     return scores
-
-
-def why_absent(vision: str | None, text: str | None) -> dict[str, str]:
-    """name of a figure that cannot be had -> why, of the names of a CLIP vision model and of its text encoder."""
-    if not vision:
-        return dict.fromkeys(NAMES, WHY_ABSENT)
-    return {} if text else {NAMES[0]: WHY_NO_TEXT}

@@ -43,6 +43,7 @@ class ClipMotion:
     objects: Tracks  # the field without the camera
     whole: Tracks  # in one run
     trails: Tracks  # in runs of `TRAIL` steps
+    warp_error: float | None
 
     @classmethod
     def of(cls, frames) -> ClipMotion:
@@ -53,7 +54,7 @@ class ClipMotion:
         field = follow_grid(frames)
         camera = fit_camera(field)
         whole, trails = (follow_grid(frames, run=run) for run in (None, TRAIL))
-        return cls(frames, field, camera, without_camera(field, camera), whole, trails)
+        return cls(frames, field, camera, without_camera(field, camera), whole, trails, warp_error(frames))
 
 
 def report_motion(reference, output, unguided=None) -> MotionReport:
@@ -82,8 +83,8 @@ def report_motion(reference, output, unguided=None) -> MotionReport:
         **{f"likeness_{name}": value for name, value in likeness(mine.frames, theirs.frames).items()},
         **({} if unguided is None else leakage(theirs.frames, mine.frames, clips["unguided"])),
         "flicker": flicker(mine.frames),
-        "warp_error": warp_error(mine.frames),
-        "warp_error_reference": warp_error(theirs.frames),
+        "warp_error": mine.warp_error,
+        "warp_error_reference": theirs.warp_error,
         **motion_fidelity_as_coded(theirs.whole, mine.whole),
     }
     return MotionReport(figures, theirs.trails, mine.trails)

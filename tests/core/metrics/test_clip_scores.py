@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from vmt.bench.clip_models import why_absent
 from vmt.errors import InputError
-from vmt.metrics.clip_scores import NAMES, clip_scores, why_absent
+from vmt.metrics.clip_scores import NAMES, clip_scores
 
 
 def turned(*degrees):
