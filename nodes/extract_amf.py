@@ -6,6 +6,7 @@ from comfy_api.latest import io, ui
 
 from ..vmt.flow_picture import STYLES, draw_displacement
 from ..vmt.signals.attention_flow import CENTRES, AttentionFlowConfig, extract
+from ..vmt.signals.latent_flow import extract_latent_flow
 from ..vmt.signals.weights import WEIGHTS
 from .types import AMF, Features
 
@@ -113,7 +114,9 @@ class ExtractAMF(io.ComfyNode):
             temperature=temperature, span=span, radius=None if radius == WHOLE_FRAME else radius,
             tile=(tile_rows, tile_columns), heads=heads, target=target, weight=weight, centre=centre,
         )  # fmt: skip
-        flow = extract(features, config, comfy.model_management.get_torch_device())
+        device = comfy.model_management.get_torch_device()
+        flow = extract(features, config, device)
+        flow.latent = extract_latent_flow(features.latent, features.grid, config, device)
         frames = _grey(flow.grid) if reference_frames is None else reference_frames
         drawn = draw_displacement(frames, flow, style=picture)
         return io.NodeOutput(flow, drawn, ui=ui.PreviewImage(drawn, cls=cls))

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..vmt.errors import check_choice
 from ..vmt.guidance.config import UPDATES, GuidanceConfig
+from ..vmt.guidance.presets import LATENT
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()
@@ -21,6 +22,11 @@ class RareOptions:
     loss_floor: float = DEFAULT.loss_floor
     blocks: str = "all"
     checkpoint: str = "auto"
+    smoothing: float = DEFAULT.smoothing
+    share_forward: bool = DEFAULT.share_forward
+    max_steps: int = DEFAULT.max_steps
+    latent_steps: int = 0
+    latent_strength: float = LATENT.strength
 
 
 class GuidanceOptions(io.ComfyNode):
@@ -67,11 +73,54 @@ class GuidanceOptions(io.ComfyNode):
                     tooltip="block: less memory, about a third slower, same result. none: keep everything. auto: block "
                     "if memory is short.",
                 ),
+                io.Float.Input(
+                    "smoothing",
+                    default=DEFAULT.smoothing,
+                    min=0.0,
+                    max=16.0,
+                    step=0.1,
+                    optional=True,
+                    tooltip="Blur of the direction in which the video is moved, in cells of 8 pixels. 0.7 makes a step "
+                    "do more.",
+                ),
+                io.Boolean.Input(
+                    "share_forward",
+                    default=DEFAULT.share_forward,
+                    optional=True,
+                    tooltip="Look ahead by what the sampler predicted at its last step, instead of by a pass through "
+                    "the model of its own.",
+                ),
+                io.Int.Input(
+                    "max_steps",
+                    default=DEFAULT.max_steps,
+                    min=0,
+                    max=1000,
+                    optional=True,
+                    tooltip="Guide so many sampling steps at most, spread over the range. 0: all of them.",
+                ),
+                io.Int.Input(
+                    "latent_steps",
+                    default=0,
+                    min=0,
+                    max=100,
+                    optional=True,
+                    tooltip="Moves by the latent flow at each sampling step of the range; they cost next to no time. "
+                    "0: none.",
+                ),
+                io.Float.Input(
+                    "latent_strength",
+                    default=LATENT.strength,
+                    min=0.0,
+                    max=1.0,
+                    step=0.005,
+                    optional=True,
+                    tooltip="How far one of these moves the video.",
+                ),
             ],
             outputs=[GuidanceOptionsType.Output(display_name="options")],
         )
 
     @classmethod
-    def execute(cls, update, strength_decay, loss_floor, blocks, checkpoint) -> io.NodeOutput:
-        check_choice("checkpoint", checkpoint, CHECKPOINTS)
-        return io.NodeOutput(RareOptions(update, strength_decay, loss_floor, blocks, checkpoint))
+    def execute(cls, **settings) -> io.NodeOutput:
+        check_choice("checkpoint", settings["checkpoint"], CHECKPOINTS)
+        return io.NodeOutput(RareOptions(**settings))

@@ -1,16 +1,22 @@
 """Motion Guidance: a model that follows the motion of a reference, whichever sampler it is given to."""
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
+from ..vmt.errors import check_choice
 from ..vmt.guidance.config import GuidanceConfig
+from ..vmt.guidance.presets import PRESETS, Preset
 from .guidance_options import RareOptions
-from .host.guided_sampling import attach_guidance
+from .host.attention_guidance import attach_attention_guidance
+from .host.latent_guidance import attach_latent_guidance
 from .host.model_check import check_wan, parse_blocks
 from .region_mask import mask_on_tokens
 from .types import AMF
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()
+CUSTOM = "custom"
 
 
 def guidance_inputs() -> list:
@@ -31,7 +37,8 @@ def guidance_inputs() -> list:
             min=0.0,
             max=1.0,
             step=0.005,
-            tooltip="How far one inner step moves the video. 0: no guidance. Too much spoils colours and shapes.",
+            tooltip="How far one inner step moves the video. 0: no guidance. Too much spoils colours and shapes. "
+            "Presets are tuned for 0.04, and are weaker below and stronger above.",
         ),
         io.Float.Input(
             "sigma_start",
@@ -74,25 +81,49 @@ def guidance_inputs() -> list:
             tooltip="Read the motion in the video that is predicted at this step, where it shows more clearly than in "
             "the noise. One more pass through the model at each inner step.",
         ),
+        io.Combo.Input(
+            "preset",
+            options=[*PRESETS, CUSTOM],
+            default="balanced",
+            optional=True,
+            tooltip="; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
+            + ". custom: by the values above, which but for strength count with it only, and Motion Guidance Options.",
+        ),
     ]
 
 
 def guided_model(
     model, strength, sigma_start, sigma_end, inner_steps, recompute_every, amf=None, options=None, region=None,
-    look_ahead=DEFAULT.look_ahead,
+    look_ahead=DEFAULT.look_ahead, preset=CUSTOM,
 ):  # fmt: skip
-    """A clone of the model that follows `amf`; see `attach_guidance`."""
+    """A clone of the model that follows `amf`; see `attach_attention_guidance` and `attach_latent_guidance`.
+
+    A preset takes the place of other settings; strength scales it, and the options' blocks and checkpoint count.
+    """
+    check_choice("preset", preset, (*PRESETS, CUSTOM))
     options = options or RareOptions()
     blocks = None
     if options.blocks.strip().lower() not in ("all", "") and amf is not None:
         blocks = parse_blocks(options.blocks, check_wan(model).num_blocks)
-    config = GuidanceConfig(
-        strength=strength, sigma_start=sigma_start, sigma_end=sigma_end, inner_steps=inner_steps,
-        recompute_every=recompute_every, update=options.update, strength_decay=options.strength_decay,
-        loss_floor=options.loss_floor, blocks=blocks, look_ahead=look_ahead,
-    )  # fmt: skip
+    if preset == CUSTOM:
+        common = {"sigma_start": sigma_start, "sigma_end": sigma_end, "update": options.update,
+                  "loss_floor": options.loss_floor, "smoothing": options.smoothing}  # fmt: skip
+        chosen = Preset(
+            CUSTOM,
+            GuidanceConfig(
+                strength=strength, inner_steps=inner_steps, recompute_every=recompute_every,
+                strength_decay=options.strength_decay, look_ahead=look_ahead, share_forward=options.share_forward,
+                max_steps=options.max_steps, **common,
+            ),
+            GuidanceConfig(
+                strength=options.latent_strength, inner_steps=options.latent_steps, recompute_every=1, **common
+            ),
+        )  # fmt: skip
+    else:
+        chosen = PRESETS[preset].scaled(strength / DEFAULT.strength)
     mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
-    return attach_guidance(model, amf, config, options.checkpoint, mask)
+    model = attach_latent_guidance(model, amf and amf.latent, chosen.latent, mask)
+    return attach_attention_guidance(model, amf, replace(chosen.attention, blocks=blocks), options.checkpoint, mask)
 
 
 class MotionGuidance(io.ComfyNode):

@@ -89,18 +89,15 @@ def capture_queries_keys(
     return queries, keys
 
 
-def look_ahead(model, conds: list[dict], x: Tensor, sigma: Tensor, to: float, model_options: dict) -> Tensor:
-    """x (B, C, F, h, w) one Euler step on, from noise level sigma (B,) to `to`, by the prompts of one kind.
+def predicted_velocity(model, conds: list[dict], x: Tensor, sigma: Tensor, model_options: dict) -> Tensor:
+    """Velocity (noise - clean) of x (B, C, F, h, w) at noise level sigma (B,), by the prompts of one kind.
 
-    Gradient: to x as if the velocity were held fixed; none is kept for the pass through the model.
+    No gradient.
     """
     with torch.no_grad():
         start = x.detach()
-        options = _plain_options(model_options)
-        predicted = comfy.samplers.calc_cond_batch(model, [conds], start, sigma, options)[0]
-        level = sigma.reshape(-1, *[1] * (x.ndim - 1))
-        step = (to - level) * (start - predicted) / level
-    return x + step
+        clean = comfy.samplers.calc_cond_batch(model, [conds], start, sigma, _plain_options(model_options))[0]
+        return (start - clean) / sigma.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _num_front_tokens(model, conds: list[dict], grid: TokenGrid) -> int:

@@ -1,7 +1,13 @@
-"""Motion guidance as wrappers around the host's sampling; works under every node that samples with a KSAMPLER."""
+"""Motion guidance as wrappers around the host's sampling; works under every node that samples with a KSAMPLER.
+
+What is followed, a motion signal, is a class of its own: `attention_guidance`, `latent_guidance`.
+"""
+
+from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import comfy.model_management
@@ -14,41 +20,21 @@ from ...vmt.errors import InputError
 from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.guidance.gradient_skip import GradientSkip
 from ...vmt.guidance.optimize_latent import optimize_latent
-from ...vmt.signals.attention_flow import AttentionFlow, BlockFlow, attention_flow_loss
-from .capture import Tap, capture_queries_keys, look_ahead
-from .gradient_scale import GradientScale
+from ...vmt.signals.attention_flow import AttentionFlow, BlockFlow
 from .gradients import grad_scope
-from .input_check import check_conditioning, check_flow, check_grid
-from .model_check import WanSizes, check_wan
+from .input_check import check_conditioning, check_grid
+from .last_prediction import LastPrediction
+from .model_check import WanSizes
 from .node_text import show_on_node
 from .sampler_chunks import sample_in_chunks, warn_of_memory
 from .versions import weights_are_staged
 
 KEY = "vmt_motion_guidance"
-RESERVE = 3  # times the host's own estimate of memory, for what the backward pass keeps
 
 
-def attach_guidance(
-    patcher, flow: AttentionFlow | None, config: GuidanceConfig, checkpoint: str = "auto", mask: Tensor | None = None
-):
-    """A clone of the model that follows the motion of `flow` when it is sampled.
-
-    Without flow, or with a config that is off, nothing is attached: the clone samples bit for bit as the model.
-
-    Args:
-        checkpoint: "none", "block" (forget a block's activations, compute them again) or "auto" (block if memory is
-            short).
-        mask: token weights (h, w) or (F, h, w), see `attention_flow_loss`.
-    Raises:
-        UnsupportedModelError: no Wan model, or the AMF is of another one.
-        InputError: config.blocks names blocks that the AMF was not taken on.
-    """
+def attach(patcher, guidance: Guidance):
+    """A clone of the model that is guided when it is sampled."""
     patched = patcher.clone()
-    if flow is None or config.is_off:
-        return patched
-    wan = check_wan(patcher)
-    check_flow(flow, wan)
-    guidance = MotionGuidance(_own_copy(flow, config.blocks), config, checkpoint, _normal_tensor(mask), wan)
     patched.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, guidance.check_and_sample)
     patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, guidance.reserve_memory)
     patched.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, KEY, guidance.sample_guided)
@@ -63,37 +49,43 @@ def without_guidance(patcher):
     return plain
 
 
-def _normal_tensor(tensor: Tensor | None) -> Tensor | None:
+def normal_tensor(tensor: Tensor | None) -> Tensor | None:
     """A copy that autograd may save; tensors made by a node are inference tensors."""
     with torch.inference_mode(False):
         return None if tensor is None else tensor.detach().clone()
 
 
-def _own_copy(flow: AttentionFlow, blocks: tuple[int, ...] | None) -> AttentionFlow:
-    """The flow of the chosen blocks, in tensors that autograd may save."""
-    missing = sorted(set(blocks or ()) - set(flow.blocks))
-    if missing:
-        raise InputError(
-            f"Blocks {missing} were asked for, the AMF was taken on blocks {sorted(flow.blocks)}. Choose among these, "
-            "or run Windowed Inversion with more blocks."
-        )
+def normal_flow(flow: AttentionFlow, blocks: tuple[int, ...] | None = None) -> AttentionFlow:
+    """The flow of the chosen blocks (None: all), in tensors that autograd may save."""
     copied = {
-        block: BlockFlow(*(_normal_tensor(t) for t in (held.centres, held.displacement_tok, held.confidence)))
+        block: BlockFlow(*(normal_tensor(t) for t in (held.centres, held.displacement_tok, held.confidence)))
         for block, held in flow.blocks.items()
         if not blocks or block in blocks
     }
-    return replace(flow, pairs=_normal_tensor(flow.pairs), blocks=copied)
+    return replace(flow, pairs=normal_tensor(flow.pairs), blocks=copied)
 
 
 @dataclass(frozen=True)
-class MotionGuidance:
-    """The three wrappers, and what they share. Holds no state of a run."""
+class Guidance:
+    """The three wrappers, and what they share. Holds no state of a run. A signal says how far a video is from it."""
 
     flow: AttentionFlow
     config: GuidanceConfig
-    checkpoint: str
     mask: Tensor | None
     wan: WanSizes
+
+    reserve = 1  # times the host's own estimate of memory
+    needs_prediction = False  # no step is guided before the sampler has made one
+
+    def loss_function(
+        self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None,
+        velocity: Tensor | None = None,
+    ) -> Callable[[Tensor], Tensor]:  # fmt: skip
+        """latent (B, C, F, h, w) -> loss (B,) of videos at noise level sigma; to be made and called in a grad scope.
+
+        model: the host's KSamplerX0Inpaint. velocity: what the sampler's last call predicted, if there was one.
+        """
+        raise NotImplementedError
 
     def check_and_sample(self, executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
         """OUTER_SAMPLE: refuse before anything is loaded."""
@@ -109,7 +101,7 @@ class MotionGuidance:
                 "Use CFGGuider or BasicGuider."
             )
         check_conditioning("The positive prompt", guider.conds["positive"], self.wan)
-        check_grid(self.flow, latent_image, self.wan)
+        check_grid(self.flow.grid, latent_image, self.wan)
         if not torch.isfinite(noise).all():
             raise InputError(
                 "The noise to start from holds NaN or infinite values; only finite ones can be sampled. "
@@ -119,13 +111,13 @@ class MotionGuidance:
 
     def reserve_memory(self, executor, model, noise_shape, *args, **kwargs):
         """PREPARE_SAMPLING: the host frees memory for a larger batch than there is. Once, if guidances are chained."""
-        guidances = [w for w in executor.wrappers if isinstance(getattr(w, "__self__", None), MotionGuidance)]
-        times = RESERVE if guidances[0].__self__ is self else 1
+        guidances = [w.__self__ for w in executor.wrappers if isinstance(getattr(w, "__self__", None), Guidance)]
+        times = max(guidance.reserve for guidance in guidances) if guidances[0] is self else 1
         return executor(model, [noise_shape[0] * times, *noise_shape[1:]], *args, **kwargs)
 
     def sample_guided(self, executor, guider, sigmas, extra_args, callback, noise, *args, **kwargs):
         """SAMPLER_SAMPLE: the same sampler, called in pieces. A cached SAMPLER object is never changed."""
-        levels = [level for level in sigmas[:-1].tolist() if self.config.guides(level)]
+        levels = self.config.guided_levels(sigmas[:-1].tolist())
         if not levels:
             logging.warning(
                 f"[VMT] No step is guided: the sampler goes through noise levels {float(sigmas[0]):.3f} to "
@@ -141,25 +133,31 @@ class MotionGuidance:
 
     def _guided(self, sampler_function, levels: list[float]):
         """The sampler function with guided steps in it. `levels`: all noise levels of the run that are guided."""
-        skip = GradientSkip(self.config.recompute_every)
+        skip, last = GradientSkip(self.config.recompute_every), LastPrediction()
 
         def guided(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
             extra_args = extra_args or {}
+            watched = last.kept_in(extra_args) if self.needs_prediction or self.config.share_forward else extra_args
 
             def change(x, i):
+                if self.needs_prediction and last.velocity is None:
+                    return x
                 number = sum(level >= float(sigmas[i]) for level in levels)
                 title = f"Motion guidance: step {number} of {len(levels)}"
-                return self._guided_step(model, x, sigmas[i], extra_args, skip, title)
+                return self._guided_step(model, x, sigmas[i], extra_args, skip, title, last.velocity)
 
-            steps = [i for i, level in enumerate(sigmas[:-1].tolist()) if self.config.guides(level)]
+            steps = [i for i, level in enumerate(sigmas[:-1].tolist()) if level in levels]
             return sample_in_chunks(
-                sampler_function, change, steps, model, x, sigmas, extra_args, callback, disable, options
+                sampler_function, change, steps, model, x, sigmas, watched, callback, disable, options
             )
 
         guided.guided_sampler = sampler_function
         return guided
 
-    def _guided_step(self, model, x: Tensor, sigma: Tensor, extra_args: dict, skip: GradientSkip, title: str) -> Tensor:
+    def _guided_step(
+        self, model, x: Tensor, sigma: Tensor, extra_args: dict, skip: GradientSkip, title: str,
+        velocity: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """x after the inner iterations at one noise level. model: the host's KSamplerX0Inpaint."""
         guider, losses = model.inner_model, []
 
@@ -172,37 +170,11 @@ class MotionGuidance:
 
         with grad_scope(copy_staged=weights_are_staged(guider.model_patcher)):
             denoise_mask = self._denoise_mask(model, sigma, extra_args)
-            loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], denoise_mask)
+            loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], denoise_mask, velocity)
             x = optimize_latent(x, loss_fn, self._config(denoise_mask), skip, before_update)
         if losses:  # none if a noise mask protects everything
             logging.info(f"[VMT] {title}, noise level {float(sigma):.3f}: loss {losses[0]:.3e} to {losses[-1]:.3e}")
         return x
-
-    def loss_function(self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None):
-        """latent (B, C, F, h, w) -> loss (B,) of videos at noise level sigma; to be made and called in a grad scope."""
-        guider = model.inner_model
-        sigmas = sigma.clone() * x.new_ones(x.shape[0])
-        tap = Tap(
-            tuple(sorted(self.flow.blocks)), self.wan.num_blocks, self.flow.grid, self.flow.rope,
-            self._checkpoints(x, guider), weights_are_staged(guider.model_patcher),
-        )  # fmt: skip
-        wan, prompts = guider.inner_model, guider.conds["positive"]
-        level = min(float(sigma), self.flow.sigma) if self.config.look_ahead else float(sigma)
-
-        def loss_fn(latent):
-            scale = GradientScale()
-            seen, at = _beside_known(model, scale.reduce(latent), sigmas, denoise_mask), sigmas
-            if level < float(sigma):
-                seen = look_ahead(wan, prompts, seen, sigmas, level, model_options)
-                at = torch.full_like(sigmas, level)
-            queries, keys = capture_queries_keys(wan, prompts, seen, at, model_options, tap)
-            captured = scale.enlarge([*queries.values(), *keys.values()])
-            queries = dict(zip(queries, captured[: len(queries)], strict=True))
-            keys = dict(zip(keys, captured[len(queries) :], strict=True))
-            loss = attention_flow_loss(self.flow, queries, keys, self.mask)
-            return loss.unflatten(0, (-1, latent.shape[0])).mean(0)  # over prompts
-
-        return loss_fn
 
     def _config(self, denoise_mask: Tensor | None) -> GuidanceConfig:
         """With a noise mask, steps keep their size where the video is free: the RMS counts kept parts as zeros."""
@@ -218,18 +190,8 @@ class MotionGuidance:
             mask = change(sigma.clone(), mask, extra_options={"model": model.inner_model, "sigmas": model.sigmas})
         return None if mask is None else mask.clone()
 
-    def _checkpoints(self, x: Tensor, guider) -> bool:
-        """Whether blocks are computed again; "auto": if all their activations would fill half of the free memory."""
-        if self.checkpoint != "auto":
-            return self.checkpoint == "block"
-        # Tensors of one token width that autograd keeps of a block: about 20, and 3 of the width of the feed-forward.
-        per_token = 20 * self.wan.dim + 3 * self.wan.ffn_dim
-        itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
-        kept = max(self.flow.blocks) * per_token * self.flow.grid.num_tokens * x.shape[0] * itemsize
-        return kept > comfy.model_management.get_free_memory(x.device) / 2
 
-
-def _beside_known(model, latent: Tensor, sigmas: Tensor, denoise_mask: Tensor | None) -> Tensor:
+def beside_known(model, latent: Tensor, sigmas: Tensor, denoise_mask: Tensor | None) -> Tensor:
     """What the model is shown under a noise mask: the known video, at this noise level, where the mask is 0."""
     if denoise_mask is None:
         return latent

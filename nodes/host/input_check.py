@@ -65,13 +65,13 @@ def check_flow(flow: AttentionFlow, wan: WanSizes) -> None:
         )
 
 
-def check_grid(flow: AttentionFlow, latent: Tensor, wan: WanSizes) -> TokenGrid:
-    """The token grid of a latent that is going to be guided by `flow`."""
+def check_grid(measured: TokenGrid, latent: Tensor, wan: WanSizes) -> TokenGrid:
+    """The token grid of a latent that is going to be guided by an AMF `measured` on that grid."""
     grid = check_video_latent("The latent to sample", latent, wan)
-    if grid != flow.grid:
+    if grid != measured:
         raise InputError(
-            f"The AMF was taken on a {flow.grid} token grid, the latent gives {grid}. Extract it again from "
-            f"{wan.clip_size(grid)}, or sample {wan.clip_size(flow.grid)}."
+            f"The AMF was taken on a {measured} token grid, the latent gives {grid}. Extract it again from "
+            f"{wan.clip_size(grid)}, or sample {wan.clip_size(measured)}."
         )
     return grid
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from ..errors import InputError
-from . import transfer
+from . import cost, transfer
 
-PARTS = {"transfer": transfer.main}
+PARTS = {"transfer": transfer.main, "cost": cost.main}
 
 
 def main(argv: list[str]) -> int:

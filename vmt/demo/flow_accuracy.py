@@ -33,23 +33,10 @@ TOKEN_PX = 16
 @torch.inference_mode()
 def tapped(dit: WanDiT, x: torch.Tensor, sigma: float) -> dict[str, dict[int, tuple[torch.Tensor, torch.Tensor]]]:
     """{"pre" or "post": block -> (q, k)}, each (1, N, heads, D), of one pass over a latent under the empty prompt."""
-    taken, hooks = {}, []
-    for number, block in enumerate(dit.blocks):
-        part = block.self_attn
-        for norm in ("norm_q", "norm_k"):
-            keep = lambda _, __, out, key=(number, norm): taken.__setitem__(key, out.float())  # noqa: E731
-            hooks.append(getattr(part, norm).register_forward_hook(keep))
-    try:
-        dit(x, torch.tensor([1000 * sigma]), encode("")[0][None])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    heads = dit.shape.heads
-    angles = rope_angles(x.shape[2], x.shape[3] // 2, x.shape[4] // 2, dit.shape.width // heads)
-    pre = {
-        n: tuple(taken[n, norm].unflatten(-1, (heads, -1)) for norm in ("norm_q", "norm_k"))
-        for n in range(len(dit.blocks))
-    }
+    text = encode("")[0][None]
+    taken = dit.queries_keys(x, torch.tensor([1000 * sigma]), text, range(len(dit.blocks)))
+    pre = {number: tuple(t.float() for t in qk) for number, qk in taken.items()}
+    angles = rope_angles(x.shape[2], x.shape[3] // 2, x.shape[4] // 2, dit.shape.width // dit.shape.heads)
     return {"pre": pre, "post": {n: tuple(rotate(t, angles) for t in qk) for n, qk in pre.items()}}
 
 

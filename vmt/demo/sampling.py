@@ -21,11 +21,20 @@ from .wan_vae import WanVAE
 def load_dit(path: Path) -> WanDiT:
     """The DiT of a weight file, float32 on the CPU; width, FFN and blocks are read from the weights."""
     tensors = _tensors(path)
-    blocks = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("blocks."))
-    ffn, width = tensors["blocks.0.ffn.0.weight"].shape
-    dit = WanDiT(WanShape(width=width, ffn=ffn, blocks=blocks))
+    dit = WanDiT(_shape(tensors))
     dit.load_state_dict(tensors)
     return dit.eval().requires_grad_(False)
+
+
+def shape_of_file(path: Path) -> WanShape:
+    """The sizes of the DiT of a weight file."""
+    return _shape(_tensors(path))
+
+
+def _shape(tensors: dict[str, torch.Tensor]) -> WanShape:
+    blocks = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("blocks."))
+    ffn, width = tensors["blocks.0.ffn.0.weight"].shape
+    return WanShape(width=width, ffn=ffn, blocks=blocks)
 
 
 def load_vae(path: Path) -> WanVAE:

@@ -20,6 +20,7 @@ from .transfer_cases import transfer_cases
 from .transfer_runs import TransferRuns
 
 AS_IT_IS = "as it is"
+ALONE = ["VMT_MotionGuidanceSampler.preset=custom"]  # by the settings of the workflow, without latent flow
 SIGMA, BLOCKS, ROPE = (f"VMT_WindowedInversion.{name}" for name in ("sigma", "blocks", "rope"))
 CENTRE, RADIUS, TEMPERATURE, HEADS, SPAN, WEIGHT = (
     f"VMT_ExtractAMF.{name}" for name in ("centre", "radius", "temperature", "heads", "span", "weight")
@@ -69,8 +70,9 @@ def main(argv: list[str]) -> int:
     names = [AS_IT_IS, *(name for name in options.only if name != AS_IT_IS)]
     with TransferRuns(options.out, options.half) as runs:
         for name in names:
+            changes = ALONE + SETTINGS[name]
             scores[name] = [
-                runs.scores(case, number, name, DemoGraph.guided, SETTINGS[name]) for number, case in enumerate(cases)
+                runs.scores(case, number, name, DemoGraph.guided, changes) for number, case in enumerate(cases)
             ]
             print(f"{name}: {time.time() - started:.0f} s", file=sys.stderr, flush=True)
     rows = {name: summarise(list_of) for name, list_of in scores.items()}

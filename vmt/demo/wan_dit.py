@@ -8,6 +8,7 @@ Legend: B clips, L tokens, C width, N heads, D channels per head (128 in every W
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -75,21 +76,27 @@ def frames_in_reach(frames: int, length: int, reach: int, device=None) -> torch.
 class Attention(nn.Module):
     """Multi-head attention with RMS norm over all channels of q and k; RoPE if angles are given."""
 
+    attend = staticmethod(attend)
+
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
         self.q, self.k, self.v, self.o = (nn.Linear(width, width) for _ in range(4))
         self.norm_q, self.norm_k = (nn.RMSNorm(width, eps=1e-6) for _ in range(2))
 
+    def queries_keys(self, x, context=None):
+        """q of x (B,L,width) and k of `context` (B,M,width), or of x: (B,L,N,D) and (B,M,N,D), not rotated yet."""
+        q, k = self.norm_q(self.q(x)), self.norm_k(self.k(x if context is None else context))
+        return q.type_as(x).unflatten(-1, (self.heads, -1)), k.type_as(x).unflatten(-1, (self.heads, -1))
+
     def forward(self, x, context=None, angles=None, seen=None):
         """Attention of x (B,L,width) to itself or to `context` (B,M,width), to the keys that are seen (L,M)."""
-        context = x if context is None else context
-        q, k, v = self.norm_q(self.q(x)).type_as(x), self.norm_k(self.k(context)).type_as(x), self.v(context)
-        q, k, v = (t.unflatten(-1, (self.heads, -1)) for t in (q, k, v))
+        q, k = self.queries_keys(x, context)
+        v = self.v(x if context is None else context).unflatten(-1, (self.heads, -1))
         if angles is not None:
             q, k = rotate(q, angles), rotate(k, angles)
         q, k, v = (t.transpose(1, 2) for t in (q, k.type_as(q), v.type_as(q)))
-        return self.o(rearrange(attend(q, k, v, seen), "b n l d -> b l (n d)"))
+        return self.o(rearrange(self.attend(q, k, v, seen), "b n l d -> b l (n d)"))
 
 
 class Block(nn.Module):
@@ -101,6 +108,11 @@ class Block(nn.Module):
         self.self_attn, self.cross_attn = Attention(width, shape.heads), Attention(width, shape.heads)
         self.ffn = nn.Sequential(nn.Linear(width, shape.ffn), nn.GELU(approximate="tanh"), nn.Linear(shape.ffn, width))
         self.modulation = nn.Parameter(torch.randn(1, 6, width) / width**0.5)
+
+    def queries_keys(self, x, time):
+        """q and k of the self-attention, (B,L,N,D) each, not rotated yet."""
+        shift, scale = (self.modulation + time).chunk(6, dim=1)[:2]
+        return self.self_attn.queries_keys(self.norm1(x) * (1 + scale) + shift)
 
     def forward(self, x, time, context, angles, seen=None):
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.modulation + time).chunk(6, dim=1)
@@ -119,6 +131,10 @@ class Head(nn.Module):
     def forward(self, x, time):
         shift, scale = (self.modulation + time[:, None]).chunk(2, dim=1)
         return self.head(self.norm(x) * (1 + scale) + shift)
+
+
+def _run(block: nn.Module, *arguments: torch.Tensor) -> torch.Tensor:
+    return block(*arguments)
 
 
 class WanDiT(nn.Module):
@@ -161,6 +177,38 @@ class WanDiT(nn.Module):
                 for start in starts:
                     per_head[:, start : start + 2 * fast] = bias
 
+    def embed(self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the blocks get of a latent (B,16,F,h,w) at timestep (B,) = 1000 sigma under a text (B,M,4096).
+
+        Returns:
+            tokens (B,L,C), frame by frame; modulation (B,6,C), text (B,M,C) and angles (L,D/2) of every block; time
+            (B,C), for the head.
+        """
+        patches = self.patch_embedding(x)
+        half = self.shape.time_width // 2
+        frequencies = 10000 ** (-torch.arange(half, device=x.device) / half)
+        waves = timestep.float()[:, None] * frequencies
+        time = self.time_embedding(torch.cat([waves.cos(), waves.sin()], 1).type_as(x))
+        modulation = self.time_projection(time).unflatten(1, (6, -1))
+        angles = rope_angles(*patches.shape[2:], self.shape.width // self.shape.heads, x.device)
+        return patches.flatten(2).transpose(1, 2), modulation, self.text_embedding(context), angles, time
+
+    def queries_keys(
+        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, blocks: Collection[int], run=_run
+    ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
+        """q and k (B,L,N,D) of the self-attention of `blocks`, not rotated, of a pass that ends at the last of them.
+
+        run: (block, its arguments) -> its result; where checkpoints are set.
+        """
+        tokens, *given, _ = self.embed(x, timestep, context)
+        taken = {}
+        for number, block in enumerate(self.blocks[: max(blocks) + 1]):
+            if number in blocks:
+                taken[number] = block.queries_keys(tokens, given[0])
+            if number < max(blocks):
+                tokens = run(block, tokens, *given)
+        return taken
+
     def forward(
         self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor,
         narrowed: tuple[int, ...] = (), reach: int = 0,
@@ -169,20 +217,12 @@ class WanDiT(nn.Module):
 
         narrowed: blocks in which a token sees those of frames at most `reach` away; in all others it sees every frame.
         """
-        patches = self.patch_embedding(x)
-        frames, height, width = patches.shape[2:]
-        tokens = patches.flatten(2).transpose(1, 2)
-        half = self.shape.time_width // 2
-        frequencies = 10000 ** (-torch.arange(half, device=x.device) / half)
-        waves = timestep.float()[:, None] * frequencies
-        time = self.time_embedding(torch.cat([waves.cos(), waves.sin()], 1))
-        modulation = self.time_projection(time).unflatten(1, (6, -1))
-        context = self.text_embedding(context)
-        angles = rope_angles(frames, height, width, self.shape.width // self.shape.heads, x.device)
+        tokens, modulation, context, angles, time = self.embed(x, timestep, context)
+        pt, ph, pw = self.shape.patch
+        frames, height, width = x.shape[2] // pt, x.shape[3] // ph, x.shape[4] // pw
         seen = frames_in_reach(frames, tokens.shape[1], reach, x.device) if narrowed else None
         for number, block in enumerate(self.blocks):
             tokens = block(tokens, modulation, context, angles, seen if number in narrowed else None)
-        pt, ph, pw = self.shape.patch
         return rearrange(
             self.head(tokens, time),
             "b (f h w) (pt ph pw c) -> b c (f pt) (h ph) (w pw)",

@@ -1,5 +1,6 @@
 """Settings of latent guidance; the nodes take their defaults from here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,22 +20,27 @@ class GuidanceConfig:
     strength: float = 0.04  # RMS size of one inner step, in standard deviations of the noise; 0 = off
     sigma_start: float = 1.0  # guided while sigma_end <= sigma <= sigma_start
     sigma_end: float = 0.88
+    max_steps: int = 0  # at most so many denoising steps are guided, spread evenly over the range; 0 = all in it
     inner_steps: int = 4  # updates of the latent per guided denoising step
     recompute_every: int = 2  # a gradient is evaluated on every n-th inner step and re-applied in between
     update: Literal["rms", "adam", "sign"] = "rms"
     strength_decay: float = 0.0  # inner step j of J uses strength * (1 - strength_decay * j / J)
     loss_floor: float = 1e-8  # samples below are left alone: motion off by 1e-4 of the frame is rounding, not error
+    smoothing: float = 0.0  # blur of a gradient over the frame: standard deviation in latent cells; 0 = none
     look_ahead: bool = True  # read the motion in the clip that is predicted, at the reference's noise level
+    share_forward: bool = False  # look ahead by the sampler's last prediction, not by a forward pass at each gradient
     blocks: tuple[int, ...] | None = None  # tapped blocks; None = those the reference was measured on
 
     def __post_init__(self):
         self._check("strength", self.strength >= 0, "0 or more")
         self._check("sigma_start", 0 <= self.sigma_start <= 1, "0 to 1")
         self._check("sigma_end", 0 <= self.sigma_end <= 1, "0 to 1")
+        self._check("max_steps", self.max_steps >= 0, "0 or more")
         self._check("inner_steps", self.inner_steps >= 0, "0 or more")
         self._check("recompute_every", self.recompute_every >= 1, "1 or more")
         self._check("update", self.update in UPDATES, " or ".join(UPDATES))
         self._check("strength_decay", 0 <= self.strength_decay <= 1, "0 to 1")
+        self._check("smoothing", self.smoothing >= 0, "0 or more")
         self._check("loss_floor", self.loss_floor >= 0, "0 or more")
         if self.sigma_end > self.sigma_start:
             raise InputError(
@@ -54,6 +60,19 @@ class GuidanceConfig:
     def guides(self, sigma: float) -> bool:
         """Whether a denoising step at noise level `sigma` is guided; both ends count, within float32 rounding."""
         return not self.is_off and self.sigma_end - 1e-6 <= float(sigma) <= self.sigma_start + 1e-6
+
+    def guided_levels(self, levels: Sequence[float]) -> list[float]:
+        """Which of a run's noise levels, falling, are guided: at most `max_steps` of those in the range.
+
+        With `share_forward` a run that leaves steps out leaves out its very first: no prediction is there to share.
+        """
+        within = [level for level in levels if self.guides(level)]
+        if not self.max_steps or len(within) <= self.max_steps:
+            return within
+        if self.look_ahead and self.share_forward and within[0] == levels[0]:
+            del within[0]
+        apart = (len(within) - 1) / max(1, self.max_steps - 1)
+        return [within[round(i * apart)] for i in range(self.max_steps)]
 
     def step_size(self, j: int) -> float:
         """Step of inner iteration j, in standard deviations of the noise."""

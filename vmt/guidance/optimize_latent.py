@@ -8,6 +8,7 @@ from torch import Tensor
 from ..errors import StateError
 from .config import GuidanceConfig
 from .gradient_skip import GradientSkip
+from .smoothing import smooth
 
 
 def optimize_latent(
@@ -20,11 +21,11 @@ def optimize_latent(
     "adam": x <- x - step * m / (sqrt(v) + eps), fresh moments each guided step
     "sign": x <- x - step * sign(g)
 
-    Latent, gradient and moments are float32: at bfloat16 a step of .003 is below half the spacing of numbers above 1,
-    and most of the latent would never move.
+    g is the gradient of the loss, blurred by `config.smoothing`. Latent, gradient and moments are float32: at bfloat16
+    a step of .003 is below half the spacing of numbers above 1, and most of the latent would never move.
 
     Args:
-        x: (B, ...) noisy latent, any float type.
+        x: (B, ..., h, w) noisy latent, any float type.
         loss_fn: (float32 latent that requires grad) -> (B,) loss >= 0, one per sample, depending on it alone.
         skip_state: which iterations reuse a gradient, and the counts of the run; None = by config.recompute_every.
         callback: called before each update with {"i", "inner_steps", "loss", "gradient_rms", "recomputed", "x"} (loss
@@ -37,7 +38,7 @@ def optimize_latent(
     Raises:
         StateError: loss or gradient is NaN or infinite, or the loss does not depend on the latent.
     Source: DiTFlow, arXiv 2412.07776, section 4.3 (Adam on the latent); FastVMT, arXiv 2602.05551 (reused gradients);
-        "rms" and "sign" are ours.
+        "rms", "sign" and the blur are ours.
     """
     if config.is_off:
         return x
@@ -48,7 +49,8 @@ def optimize_latent(
         for j in range(config.inner_steps):
             recomputed = skip.is_due(j)
             if recomputed:
-                skip.hold(*_loss_and_gradient(latent, loss_fn))
+                loss, gradient = _loss_and_gradient(latent, loss_fn)
+                skip.hold(loss, smooth(gradient, config.smoothing))
             loss, gradient = skip.held()
             rms = _rms(gradient)
             if callback is not None:

@@ -83,6 +83,7 @@ class AttentionFlow:
     rope: Literal["pre", "post"]
     sigma: float  # noise level of the reference it was measured at
     model: str
+    latent: "AttentionFlow | None" = None  # the reference's latent flow, see `latent_flow`
 
 
 @torch.no_grad()

@@ -10,10 +10,11 @@ from vmt.bench.methods import NAMES, load
 from vmt.demo import api_graph, demo_graph
 from vmt.demo.run import WORKFLOW
 from vmt.errors import InputError
+from vmt.guidance.presets import PRESETS
 
 GUIDED = {
     "balanced", "broken_centre", "broken_heads", "dense_amf", "unrelated_reference", "shuffled_frames",
-    "reversed_reference", "static_reference",
+    "reversed_reference", "static_reference", "quality", "free", "windowed_amf",
 }  # fmt: skip
 
 
@@ -47,6 +48,14 @@ def test_controls_have_only_what_they_are_to_have(demo):
     started = load("noised_start").graph(demo)
     assert started[demo.sampler]["inputs"]["denoise"] < 1 and "VAEEncode" in classes(started)
     assert plain[demo.sampler]["inputs"]["seed"] == started[demo.sampler]["inputs"]["seed"]
+
+
+def test_presets(demo):
+    told = {name: load(name).graph(demo)[demo.sampler]["inputs"].get("preset") for name in sorted(GUIDED)}
+    alone = {"broken_centre", "broken_heads", "dense_amf", "windowed_amf"}
+    controls = {"unrelated_reference", "shuffled_frames", "reversed_reference", "static_reference"}
+    expected = dict.fromkeys(alone, "custom") | dict.fromkeys(controls, "balanced") | {n: n for n in PRESETS}
+    assert told == expected
 
 
 def test_dense_flow_looks_everywhere(demo):

@@ -9,14 +9,13 @@ TOLERANCE = 2e-4  # 1e-3 is what is promised; measured on the CPU in fp32: 1e-5
 @pytest.fixture
 def guidance(flow, pack):
     """guidance(model, checkpoint, flow): the engine, as Motion Guidance attaches it; it looks at x itself."""
-    sampling = pack("nodes.host.guided_sampling")
+    sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig
 
     def make(model, checkpoint="none", flow=flow, look_ahead=False, **settings):
-        own = sampling._own_copy(flow, None)
-        return sampling.MotionGuidance(
-            own, config(look_ahead=look_ahead, **settings), checkpoint, None, sampling.check_wan(model)
-        )
+        settings = config(look_ahead=look_ahead, **settings)
+        wan = sampling.check_wan(model)
+        return sampling.AttentionGuidance(sampling.normal_flow(flow), settings, None, wan, checkpoint)
 
     return make
 
@@ -226,7 +225,7 @@ def test_float16_models_keep_the_small_gradients_of_long_videos(
     model, sample, graph, inside, grad_scope, guidance, pack, monkeypatch, rope
 ):
     """A long video divides the loss by a thousand times more tokens than this one; float16 then knows only zeros."""
-    sampling, scale = pack("nodes.host.guided_sampling"), pack("nodes.host.gradient_scale")
+    sampling, scale = pack("nodes.host.attention_guidance"), pack("nodes.host.gradient_scale")
     original = sampling.attention_flow_loss
     monkeypatch.setattr(sampling, "attention_flow_loss", lambda *args: original(*args) * 1e-4)
     flow = sample(graph.loader(), graph.amf(rope=rope), want=("amf", 0))

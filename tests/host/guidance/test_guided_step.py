@@ -81,9 +81,9 @@ def test_checkpoint_mode_changes_nothing(guided, checkpoint):
 
 
 def test_auto_checkpoints_when_memory_is_short(sample, graph, monkeypatch, model, flow, pack):
-    sampling = pack("nodes.host.guided_sampling")
+    sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig()
-    engine = sampling.MotionGuidance(flow, config, "auto", None, sampling.check_wan(model))
+    engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
     guider = type("Guider", (), {"inner_model": model.model})
     decided = []
     for free in (10**12, 10**6):
@@ -94,10 +94,10 @@ def test_auto_checkpoints_when_memory_is_short(sample, graph, monkeypatch, model
 
 def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, pack):
     """Each sample has its own loss and its own step size, whatever is sampled beside it."""
-    sampling = pack("nodes.host.guided_sampling")
+    sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05)
     skip = pack("vmt.guidance.gradient_skip").GradientSkip()
-    engine = sampling.MotionGuidance(sampling._own_copy(flow, None), config, "none", None, sampling.check_wan(model))
+    engine = sampling.AttentionGuidance(sampling.normal_flow(flow), config, None, sampling.check_wan(model), "none")
     start = torch.randn(2, 16, 3, 8, 8, generator=torch.Generator().manual_seed(11))
     start[1] *= 1.5
 
@@ -161,10 +161,10 @@ def test_noise_mask_that_protects_everything(sample, graph, given):
 
 def test_noise_mask_step_size(inside, model, flow, given, pack):
     """The update is zero under the mask and has the RMS of `strength` beside it."""
-    sampling = pack("nodes.host.guided_sampling")
+    sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05, inner_steps=1)
     skip = pack("vmt.guidance.gradient_skip").GradientSkip()
-    engine = sampling.MotionGuidance(sampling._own_copy(flow, None), config, "none", None, sampling.check_wan(model))
+    engine = sampling.AttentionGuidance(sampling.normal_flow(flow), config, None, sampling.check_wan(model), "none")
     mask = torch.zeros(1, 1, 1, 8, 8)
     mask[..., :2] = 1
 

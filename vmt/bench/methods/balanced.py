@@ -1,6 +1,6 @@
-"""The guidance that the demo workflow has: windowed attention motion flow."""
+"""The guidance that the demo workflow has: the preset balanced."""
 
 from ...demo import api_graph
 from .method import Method
 
-METHOD = Method("windowed AMF guidance as the workflow has it", lambda demo: api_graph.keep(demo.full, demo.save))
+METHOD = Method("guidance as the workflow has it: preset balanced", lambda demo: api_graph.keep(demo.full, demo.save))

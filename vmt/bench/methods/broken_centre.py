@@ -12,7 +12,7 @@ def graph(demo: DemoGraph) -> dict:
     changed = api_graph.with_input(demo.full, extract, "centre", "match")
     changed = api_graph.with_input(changed, demo.sampler, "amf", [SPOILED, 0])
     changed[SPOILED] = {"class_type": "VMT_BenchDropCentre", "inputs": {"amf": [extract, 0]}}
-    return api_graph.keep(changed, demo.save)
+    return api_graph.keep(api_graph.with_input(changed, demo.sampler, "preset", "custom"), demo.save)
 
 
 METHOD = Method("broken on purpose: displacements without the window's centre", graph, broken=True)

@@ -12,7 +12,7 @@ def graph(demo: DemoGraph) -> dict:
     features = demo.full[extract]["inputs"]["features"]
     changed = api_graph.with_input(demo.full, extract, "features", [SPOILED, 0])
     changed[SPOILED] = {"class_type": "VMT_BenchScrambleHeads", "inputs": {"features": features}}
-    return api_graph.keep(changed, demo.save)
+    return api_graph.keep(api_graph.with_input(changed, demo.sampler, "preset", "custom"), demo.save)
 
 
 METHOD = Method("broken on purpose: heads scrambled", graph, broken=True)

@@ -11,7 +11,7 @@ def graph(demo: DemoGraph) -> dict:
     changed = demo.full
     for name, value in DENSE.items():
         changed = api_graph.with_input(changed, api_graph.only(changed, EXTRACT), name, value)
-    return api_graph.keep(changed, demo.save)
+    return api_graph.keep(api_graph.with_input(changed, demo.sampler, "preset", "custom"), demo.save)
 
 
 METHOD = Method("AMF of whole frames, all frame pairs, as DiTFlow has it", graph)

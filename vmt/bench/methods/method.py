@@ -8,7 +8,13 @@ from random import Random
 
 import torch
 
+from ...demo import api_graph
 from ...demo.demo_graph import DemoGraph
+
+
+def with_preset(name: str) -> Callable[[DemoGraph], dict]:
+    """The workflow by another preset."""
+    return lambda demo: api_graph.keep(api_graph.with_input(demo.full, demo.sampler, "preset", name), demo.save)
 
 
 def as_they_are(frames: torch.Tensor, rng: Random) -> torch.Tensor:

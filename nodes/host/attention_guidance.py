@@ -1,0 +1,96 @@
+"""Guidance by attention motion flow: q and k of the video being sampled against the reference's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import comfy.model_management
+import torch
+from torch import Tensor
+
+from ...vmt.errors import InputError
+from ...vmt.guidance.config import GuidanceConfig
+from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
+from .capture import Tap, capture_queries_keys, predicted_velocity
+from .gradient_scale import GradientScale
+from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
+from .input_check import check_flow
+from .model_check import check_wan
+from .versions import weights_are_staged
+
+
+def attach_attention_guidance(
+    patcher, flow: AttentionFlow | None, config: GuidanceConfig, checkpoint: str = "auto", mask: Tensor | None = None
+):
+    """A clone of the model that follows the motion of `flow` when it is sampled.
+
+    Without flow, or with a config that is off, nothing is attached: the clone samples bit for bit as the model.
+
+    Args:
+        checkpoint: "none", "block" (forget a block's activations, compute them again) or "auto" (block if memory is
+            short).
+        mask: token weights (h, w) or (F, h, w), see `attention_flow_loss`.
+    Raises:
+        UnsupportedModelError: no Wan model, or the AMF is of another one.
+        InputError: config.blocks names blocks that the AMF was not taken on.
+    """
+    if flow is None or config.is_off:
+        return patcher.clone()
+    wan = check_wan(patcher)
+    check_flow(flow, wan)
+    missing = sorted(set(config.blocks or ()) - set(flow.blocks))
+    if missing:
+        raise InputError(
+            f"Blocks {missing} were asked for, the AMF was taken on blocks {sorted(flow.blocks)}. Choose among these, "
+            "or run Windowed Inversion with more blocks."
+        )
+    flow = normal_flow(flow, config.blocks)
+    return attach(patcher, AttentionGuidance(flow, config, normal_tensor(mask), wan, checkpoint))
+
+
+@dataclass(frozen=True)
+class AttentionGuidance(Guidance):
+    """checkpoint: see `attach_attention_guidance`."""
+
+    checkpoint: str = "auto"
+
+    reserve = 3  # for what the backward pass keeps
+
+    def loss_function(
+        self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None,
+        velocity: Tensor | None = None,
+    ):  # fmt: skip
+        """As told there. Where there is no velocity to look ahead by, a forward pass predicts that of each latent."""
+        guider = model.inner_model
+        sigmas = sigma.clone() * x.new_ones(x.shape[0])
+        tap = Tap(
+            tuple(sorted(self.flow.blocks)), self.wan.num_blocks, self.flow.grid, self.flow.rope,
+            self._checkpoints(x, guider), weights_are_staged(guider.model_patcher),
+        )  # fmt: skip
+        wan, prompts = guider.inner_model, guider.conds["positive"]
+        level = min(float(sigma), self.flow.sigma) if self.config.look_ahead else float(sigma)
+
+        def loss_fn(latent):
+            scale = GradientScale()
+            seen, at = beside_known(model, scale.reduce(latent), sigmas, denoise_mask), sigmas
+            if level < float(sigma):
+                ahead = predicted_velocity(wan, prompts, seen, sigmas, model_options) if velocity is None else velocity
+                seen, at = seen + (level - float(sigma)) * ahead, torch.full_like(sigmas, level)
+            queries, keys = capture_queries_keys(wan, prompts, seen, at, model_options, tap)
+            captured = scale.enlarge([*queries.values(), *keys.values()])
+            queries = dict(zip(queries, captured[: len(queries)], strict=True))
+            keys = dict(zip(keys, captured[len(queries) :], strict=True))
+            loss = attention_flow_loss(self.flow, queries, keys, self.mask)
+            return loss.unflatten(0, (-1, latent.shape[0])).mean(0)  # over prompts
+
+        return loss_fn
+
+    def _checkpoints(self, x: Tensor, guider) -> bool:
+        """Whether blocks are computed again; "auto": if all their activations would fill half of the free memory."""
+        if self.checkpoint != "auto":
+            return self.checkpoint == "block"
+        # Tensors of one token width that autograd keeps of a block: about 20, and 3 of the width of the feed-forward.
+        per_token = 20 * self.wan.dim + 3 * self.wan.ffn_dim
+        itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
+        kept = max(self.flow.blocks) * per_token * self.flow.grid.num_tokens * x.shape[0] * itemsize
+        return kept > comfy.model_management.get_free_memory(x.device) / 2

@@ -1,0 +1,40 @@
+"""Guidance by latent flow: the clip that the sampler predicts against the reference; no pass through the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ...vmt.guidance.config import GuidanceConfig
+from ...vmt.signals.attention_flow import AttentionFlow
+from ...vmt.signals.latent_flow import latent_flow_loss
+from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
+from .model_check import check_wan
+
+
+def attach_latent_guidance(patcher, flow: AttentionFlow | None, config: GuidanceConfig, mask: Tensor | None = None):
+    """A clone of the model whose predicted clip follows the latent flow of a reference.
+
+    Without flow, or with a config that is off, nothing is attached. mask: see `attention_flow_loss`.
+
+    Raises:
+        UnsupportedModelError: no Wan model.
+    """
+    if flow is None or config.is_off:
+        return patcher.clone()
+    return attach(patcher, LatentGuidance(normal_flow(flow), config, normal_tensor(mask), check_wan(patcher)))
+
+
+@dataclass(frozen=True)
+class LatentGuidance(Guidance):
+    needs_prediction = True
+
+    def loss_function(self, model, x, sigma, model_options, denoise_mask=None, velocity=None):
+        level = float(sigma)
+
+        def loss_fn(latent):
+            seen = beside_known(model, latent, sigma * latent.new_ones(len(latent)), denoise_mask)
+            return latent_flow_loss(self.flow, seen - level * velocity, self.mask)
+
+        return loss_fn

@@ -1,0 +1,101 @@
+import json
+
+import pytest
+
+from vmt.bench import command
+from vmt.bench.cost import BLOCKS, LARGE, SHAPES, SHIFT
+from vmt.bench.cost_rows import guided, plain
+from vmt.bench.fake_wan import FakeWan
+from vmt.flow_matching import shifted_sigmas
+from vmt.guidance.config import GuidanceConfig
+from vmt.guidance.presets import OFF, PRESETS, Preset
+from vmt.signals.attention_flow import AttentionFlowConfig
+
+DEMO = ["cost", "--model", "demo", "--frames", "33", "--size", "128x128", "--steps", "16"]
+
+
+@pytest.fixture(scope="module")
+def small():
+    from vmt.demo.wan_dit import WanShape
+
+    return FakeWan(WanShape(256, 512, 4), (3, 16, 16), 24)
+
+
+@pytest.mark.parametrize("prompts", [1, 2])
+@pytest.mark.parametrize(
+    ("config", "gradients", "own"),
+    [
+        (GuidanceConfig(share_forward=False), 6, 6),  # .88 and above: 3 of 5 steps, 4 inner steps, every second
+        (GuidanceConfig(share_forward=True), 6, 2),  # at the first step nothing is predicted yet
+        (GuidanceConfig(share_forward=True, sigma_start=0.99, inner_steps=1, recompute_every=1), 2, 0),
+        (GuidanceConfig(share_forward=True, inner_steps=1, recompute_every=1, max_steps=2), 2, 0),
+        (GuidanceConfig(look_ahead=False, inner_steps=1, recompute_every=1), 3, 0),
+        (GuidanceConfig(strength=0.0), 0, 0),
+    ],
+)
+def test_the_passes_of_a_schedule(small, config, gradients, own, prompts):
+    levels = [1.0, 0.95, 0.9, 0.6, 0.2]
+    found = guided(small, levels, prompts, Preset("", config, OFF), (1,), AttentionFlowConfig(), "none")
+    # 1 of 4 blocks is run for the reference, and for each gradient
+    assert found.forwards == pytest.approx(5 * prompts + 0.25 + 0.25 * gradients + own)
+    assert found.backwards == pytest.approx(0.25 * gradients)
+    assert found.flops > plain(small, 5, prompts).flops
+
+
+@pytest.mark.parametrize(
+    ("model", "allowed"),
+    [
+        ("wan2.1-1.3b", {"quality": 1.5, "balanced": 1.10, "free": 1.02}),
+        ("wan2.1-14b", {"quality": 1.5, "balanced": 1.08, "free": 1.02}),
+    ],
+)
+def test_what_presets_may_add(model, allowed):
+    levels = shifted_sigmas(50, SHIFT).tolist()[:-1]
+    wan = FakeWan(SHAPES[model], (21, 60, 104))
+    for name, preset in PRESETS.items():
+        cost = guided(wan, levels, 2, preset, BLOCKS[model], LARGE, "selective")
+        assert 1 < cost.flops / plain(wan, 50, 2).flops <= allowed[name], name
+
+
+def test_latent_flow_takes_no_pass(small):
+    free = guided(small, [1.0, 0.95, 0.9, 0.6, 0.2], 2, PRESETS["free"], (1,), AttentionFlowConfig(), "none")
+    assert (free.forwards, free.backwards) == (10.25, 0)
+    assert free.flops == (plain(small, 5, 2) + small.cut((1,)) + small.latent_gradient(AttentionFlowConfig()) * 8).flops
+
+
+def test_the_report(tmp_path, capsys):
+    file = tmp_path / "cost.json"
+    assert command.main([*DEMO, "--json", str(file)]) == 0
+    report = json.loads(file.read_text())
+    given = {name: report[name] for name in ("model", "frames", "size", "steps")}
+    assert given == {"model": "demo", "frames": 33, "size": "128x128", "steps": 16}
+    rows = report["rows"]
+    assert {"plain", *PRESETS, "flowmotion"} == set(rows)
+    assert rows["plain"]["flops"] == report["plain_flops"] and rows["plain"]["ratio"] == 1
+    assert rows["plain"]["forwards"] == 32 and rows["flowmotion"]["forwards"] == 32 + 3 * 2 * 4
+    for row in rows.values():
+        assert set(row) == {"flops", "ratio", "forwards", "backwards", "peak_activation_bytes"}
+        assert row["ratio"] == row["flops"] / report["plain_flops"]
+    told = capsys.readouterr().out
+    assert all(f"| {name} |" in told for name in rows)
+
+
+def test_one_prompt_a_step(tmp_path):
+    reports = []
+    for more in ([], ["--no-cfg"]):
+        assert command.main([*DEMO, *more, "--json", str(tmp_path / "cost.json")]) == 0
+        reports.append(json.loads((tmp_path / "cost.json").read_text()))
+    assert reports[1]["plain_flops"] * 2 == reports[0]["plain_flops"]
+
+
+@pytest.mark.parametrize("bad", [["--frames", "32"], ["--frames", "1"], ["--steps", "0"]])
+def test_lengths_that_no_video_has(bad, capsys):
+    assert command.main([*DEMO, *bad]) == 2
+    assert "Change the one that is not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", ["480", "480x", "480x830", "0x16", "axb"])
+def test_sizes_that_no_video_has(bad, capsys):
+    with pytest.raises(SystemExit):
+        command.main([*DEMO, "--size", bad])
+    assert "multiples of 16" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+"""Operations counted without a model, against what they must be by hand and what a real model does."""
+
+import pytest
+import torch
+
+from vmt.bench.compute import Compute
+from vmt.bench.cost import SHAPES
+from vmt.bench.fake_wan import CHECKPOINTS, Cost, FakeWan
+from vmt.demo.wan_dit import WanDiT, WanShape
+from vmt.signals.attention_flow import AttentionFlowConfig
+
+WIDTH, FFN, TEXT = 256, 640, 24
+LATENT = (3, 16, 16)
+TOKENS = 3 * 8 * 8
+FLOW = AttentionFlowConfig()
+
+
+def small(blocks=3, latent=LATENT):
+    return FakeWan(WanShape(WIDTH, FFN, blocks), latent, TEXT)
+
+
+def linears(tokens=TOKENS):
+    """Of one block on the video's tokens: 4 of self-attention, 2 of cross-attention, 2 of the feed-forward."""
+    return 2 * tokens * (6 * WIDTH**2 + 2 * WIDTH * FFN)
+
+
+def attention(tokens=TOKENS):
+    return 4 * tokens * (tokens + TEXT) * WIDTH
+
+
+ON_TEXT = 2 * TEXT * 2 * WIDTH**2  # k and v of the prompt
+BLOCK = linears() + attention() + ON_TEXT
+
+
+def test_a_block_costs_what_it_must():
+    three, two = small(3).forward(), small(2).forward()
+    assert three.flops - two.flops == BLOCK
+    assert (three.forwards, three.backwards) == (1, 0)
+
+
+def test_a_whole_pass_is_that_of_a_real_model():
+    torch.manual_seed(0)
+    dit = WanDiT(WanShape(WIDTH, FFN, 3)).eval().requires_grad_(False)
+    with torch.inference_mode(), Compute() as real:
+        dit(torch.randn(1, 16, *LATENT), torch.tensor([500.0]), torch.randn(1, TEXT, 4096))
+    assert small().forward().flops == real.flops
+
+
+@pytest.mark.parametrize(("name", "tera"), [("wan2.1-1.3b", 283.0), ("wan2.1-14b", 1678.4)])
+def test_published_sizes(name, tera):
+    """At 480x832 and 81 frames, by the formula 2 x multiply-adds over all blocks."""
+    wan = FakeWan(SHAPES[name], (21, 60, 104))
+    assert wan.forward().flops / 1e12 == pytest.approx(tera, rel=1e-3)
+
+
+def test_a_gradient_through_one_more_block():
+    """Forward, and backward to its input: a product for each on the video's tokens, 2.5 times the attention."""
+    wan = small()
+    one, two = (wan.gradient((block,), FLOW) for block in (1, 2))
+    assert two.flops - one.flops == BLOCK + linears() + 10 * attention() // 4
+    assert (two.forwards, two.backwards) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+
+
+def test_what_is_computed_again():
+    wan = small()
+    kept = {name: wan.gradient((2,), FLOW, name) for name in CHECKPOINTS}
+    none, blocks = kept["none"].flops, 2
+    assert kept["block"].flops - none == blocks * BLOCK
+    assert kept["selective"].flops - none == blocks * (BLOCK - attention())
+    assert kept["nested"].flops - kept["block"].flops == blocks * 4 * TOKENS**2 * WIDTH  # of self-attention
+    assert kept["none"].forwards < kept["block"].forwards == kept["selective"].forwards
+    assert len({cost.backwards for cost in kept.values()}) == 1
+
+
+def test_what_is_forgotten_takes_no_memory():
+    wan = FakeWan(WanShape(WIDTH, FFN, 8), (5, 32, 32))
+    peak = {name: wan.gradient((7,), AttentionFlowConfig(span=1), name).peak_bytes for name in CHECKPOINTS[:3]}
+    assert peak["block"] < peak["selective"] < 0.5 * peak["none"]
+    assert wan.forward().peak_bytes < peak["block"]
+
+
+def test_a_deeper_run_costs_more_than_the_loss_needs():
+    wan = small(6)
+    taken_again = 2 * TOKENS * 2 * WIDTH**2  # q and k of the tapped block, which then runs as a whole
+    assert wan.cut((1,), through=4).flops - wan.cut((1,)).flops == 3 * BLOCK + taken_again
+    further = wan.gradient((1,), FLOW, through=4)
+    assert (further.forwards, further.backwards) == (pytest.approx(4 / 6), pytest.approx(2 / 6))
+
+
+def test_the_peak_of_a_sum_is_the_larger_one():
+    total = Cost(10, 1, 0, 5) + Cost(1, 0.5, 0.5, 7) * 3
+    assert total == Cost(13, 2.5, 1.5, 7)
+    assert Cost(1, 1, 1, 7) * 0 == Cost()

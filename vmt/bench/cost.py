@@ -1,0 +1,110 @@
+"""`python3 -m vmt bench cost`: what a whole run costs in floating-point operations, plain and guided.
+
+Counted under fake tensors, so no weights and no GPU are needed, whatever the size of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..demo.sampling import shape_of_file
+from ..demo.train import DIT_FILE, WEIGHTS
+from ..demo.wan_dit import WanShape
+from ..errors import InputError
+from ..flow_matching import shifted_sigmas
+from ..guidance.presets import PRESETS
+from ..signals.attention_flow import AttentionFlowConfig
+from . import cost_rows
+from .fake_wan import CHECKPOINTS, Cost, FakeWan
+
+# Sizes of the published weights: arXiv 2503.20314, table 2.
+SHAPES = {"wan2.1-1.3b": WanShape(1536, 8960, 30), "wan2.1-14b": WanShape(5120, 13824, 40)}
+MODELS = (*SHAPES, "demo")
+BLOCKS = {"wan2.1-1.3b": (14,), "wan2.1-14b": (14,), "demo": (2, 4, 5)}
+# As the workflows have it: windows of 21x21 tokens shared by 3x4 at 480x832, of 5x5 for the demo.
+FLOWS = {"demo": AttentionFlowConfig()}
+LARGE = AttentionFlowConfig(span=3, radius=10, tile=(3, 4))
+SHIFT = 5.0
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()) or int(height) % 16 or int(width) % 16 or not int(height):
+        raise argparse.ArgumentTypeError(f"{text} is no size. Give HEIGHTxWIDTH, multiples of 16, such as 480x832.")
+    return int(height), int(width)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 -m vmt bench cost", description=__doc__)
+    parser.add_argument("--model", choices=MODELS, default="wan2.1-1.3b")
+    parser.add_argument("--frames", type=int, default=81, help="4n+1 (default: %(default)s)")
+    parser.add_argument("--size", type=_size, default=(480, 832), metavar="HxW", help="default: 480x832")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--no-cfg", action="store_true", help="one prompt a step, as distilled models have it")
+    parser.add_argument(
+        "--kept", choices=CHECKPOINTS[:3], default="selective",
+        help="what gradients compute again: nothing, all but attention, or whole blocks (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    if options.frames < 5 or options.frames % 4 != 1 or options.steps < 1:
+        raise InputError(
+            f"{options.frames} frames and {options.steps} steps were asked for; 4n+1 frames, 5 or more, and 1 step or "
+            "more are allowed. Change the one that is not."
+        )
+    plain, rows = count(options)
+    report = {
+        "model": options.model,
+        "frames": options.frames,
+        "size": "x".join(map(str, options.size)),
+        "steps": options.steps,
+        "kept": options.kept,
+        "plain_flops": plain.flops,
+        "rows": {name: told(cost, plain) for name, cost in {"plain": plain, **rows}.items()},
+    }
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(table(report["rows"]))
+    return 0
+
+
+def count(options: argparse.Namespace) -> tuple[Cost, dict[str, Cost]]:
+    shape = SHAPES.get(options.model) or shape_of_file(WEIGHTS / DIT_FILE)
+    latent = ((options.frames - 1) // 4 + 1, *(side // 8 for side in options.size))
+    wan, flow = FakeWan(shape, latent), FLOWS.get(options.model, LARGE)
+    levels = shifted_sigmas(options.steps, SHIFT).tolist()[:-1]
+    prompts = 1 if options.no_cfg else 2
+    rows = {
+        name: cost_rows.guided(wan, levels, prompts, preset, BLOCKS[options.model], flow, options.kept)
+        for name, preset in PRESETS.items()
+    }
+    if shape.blocks >= cost_rows.RELEASE_BLOCKS:
+        rows["fastvmt_release"] = cost_rows.fastvmt_release(wan, options.steps, prompts, flow)
+    rows["flowmotion"] = cost_rows.flowmotion(wan, options.steps, prompts)
+    return cost_rows.plain(wan, options.steps, prompts), rows
+
+
+def told(cost: Cost, plain: Cost) -> dict[str, float]:
+    return {
+        "flops": cost.flops,
+        "ratio": cost.flops / plain.flops,
+        "forwards": cost.forwards,
+        "backwards": cost.backwards,
+        "peak_activation_bytes": cost.peak_bytes,
+    }
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    lines = ["| run | PFLOP | of plain | forwards | backwards | activations, GB |", "|---|---|---|---|---|---|"]
+    for name, row in rows.items():
+        lines.append(
+            f"| {name} | {row['flops'] / 1e15:.2f} | {row['ratio']:.3f} | {row['forwards']:.1f} | "
+            f"{row['backwards']:.1f} | {row['peak_activation_bytes'] / 1e9:.1f} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,251 @@
+"""What a pass through a Wan of any size costs, counted under fake tensors: no weights, no memory, no GPU.
+
+The model is the demo's own Wan at another size. Attention is a stand-in that knows the shape of its result and the
+operations of a fused kernel: 4 N M C forward and, since the map is computed again, 10 N M C backward.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..demo.wan_dit import Attention, WanDiT, WanShape
+from ..signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, attention_flow_loss
+from ..signals.frame_pairs import frame_pairs
+from ..signals.latent_flow import LATENT, latent_flow_loss
+from ..token_grid import TokenGrid
+
+TEXT_TOKENS = 512
+CHECKPOINTS = ("none", "selective", "block", "nested")
+
+
+@torch.library.custom_op("vmt_count::attention", mutates_args=())
+def _attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    raise NotImplementedError("This attention is counted, never computed.")
+
+
+@torch.library.custom_op("vmt_count::attention_backward", mutates_args=())
+def _attention_backward(
+    gradient: torch.Tensor, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, log_sum: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    raise NotImplementedError("This attention is counted, never computed.")
+
+
+@_attention.register_fake
+def _(q, k, v):
+    return torch.empty_like(q), q.new_empty(q.shape[:-1], dtype=torch.float32)
+
+
+@_attention_backward.register_fake
+def _(gradient, q, k, v, out, log_sum):
+    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+
+
+def _keep(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs, *output)
+
+
+def _backward(ctx, gradient, _):
+    return _attention_backward(gradient, *ctx.saved_tensors)
+
+
+_attention.register_autograd(_backward, setup_context=_keep)
+
+
+def _operations(q_shape, k_shape) -> int:
+    batch, heads, queries, channels = q_shape
+    return 4 * batch * heads * queries * k_shape[2] * channels
+
+
+OPERATIONS = {
+    torch.ops.vmt_count.attention: lambda q, k, *_, **__: _operations(q, k),
+    torch.ops.vmt_count.attention_backward: lambda _, q, k, *__, **___: 10 * _operations(q, k) // 4,
+}
+
+
+class LiveBytes(TorchDispatchMode):
+    """The most that results of operations took at one time, in bytes; what was there before does not count."""
+
+    def __enter__(self):
+        self.peak = self._live = 0
+        self._known: dict[int, weakref.ref] = {}
+        gc.collect()
+        gc.freeze()  # what is there now need not be looked through again
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        gc.unfreeze()
+        return super().__exit__(*exception)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        given = {id(t.untyped_storage()) for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)}
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self._see(tensor.untyped_storage(), given)
+        return result
+
+    def _see(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+        key, size = id(storage), storage.nbytes()
+        if key in self._known or key in given:  # a view
+            return
+        self._known[key] = weakref.ref(storage, partial(self._gone, key, size))
+        self._live += size
+        if self._live > self.peak:
+            gc.collect()  # fake tensors hang in cycles, which real ones are not part of
+            self.peak = max(self.peak, self._live)
+
+    def _gone(self, key: int, size: int, _) -> None:
+        del self._known[key]
+        self._live -= size
+
+
+@dataclass(frozen=True)
+class Cost:
+    """forwards, backwards: in passes of one video through the whole model, as `compute.Compute` counts them."""
+
+    flops: int = 0
+    forwards: float = 0.0
+    backwards: float = 0.0
+    peak_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops, self.forwards + other.forwards, self.backwards + other.backwards,
+            max(self.peak_bytes, other.peak_bytes),
+        )  # fmt: skip
+
+    def __mul__(self, times: int) -> Cost:
+        peak = self.peak_bytes if times else 0
+        return Cost(self.flops * times, self.forwards * times, self.backwards * times, peak)
+
+
+class FakeWan:
+    """A Wan without weights, in bfloat16, that makes one video of `latent` = (frames, height, width)."""
+
+    def __init__(self, shape: WanShape, latent: tuple[int, int, int], text_tokens: int = TEXT_TOKENS):
+        self.shape, self.grid = shape, TokenGrid.from_latent_shape((1, shape.channels, *latent))
+        self._fake = FakeTensorMode(allow_non_fake_inputs=True)
+        with self._fake:
+            self._dit = _half(shape).requires_grad_(False)
+            self._latent = torch.empty(1, shape.channels, *latent, dtype=torch.bfloat16)
+            self._text = torch.empty(1, text_tokens, shape.text_width, dtype=torch.bfloat16)
+            self._timestep = torch.empty(1)
+        for module in self._dit.modules():
+            if isinstance(module, Attention):
+                module.attend = lambda q, k, v, seen=None: _attention(q, k, v)[0]
+
+    def forward(self) -> Cost:
+        """A whole pass for one prompt."""
+        return self._counted(lambda: self._dit(self._latent, self._timestep, self._text), grad=False)
+
+    def cut(self, blocks: tuple[int, ...], through: int = 0) -> Cost:
+        """A pass up to q and k of the deepest of `blocks`: a look at the reference. through: run so many blocks."""
+        return self._counted(lambda: self._queries_keys(self._latent, blocks, through), grad=False)
+
+    def gradient(
+        self, blocks: tuple[int, ...], config: AttentionFlowConfig, kept: str = "none", through: int = 0
+    ) -> Cost:
+        """The AMF loss of q and k of `blocks` and its gradient to the latent.
+
+        kept: of CHECKPOINTS: what the forward pass forgets, and the backward pass computes again. "selective" keeps
+            the results of attention alone; "nested" forgets attention once more inside a forgotten block.
+        """
+        run = {"none": _plainly, "block": _again, "selective": _again_but_attention, "nested": _again_and_again}[kept]
+
+        def work():
+            latent = self._latent.float().requires_grad_()
+            taken = self._queries_keys(latent.bfloat16(), blocks, through, run)
+            flow = _flow(self.grid, config, blocks)
+            queries, keys = ({n: qk[i] for n, qk in taken.items()} for i in (0, 1))
+            torch.autograd.grad(attention_flow_loss(flow, queries, keys).sum(), latent)
+
+        return self._counted(work, grad=True)
+
+    def latent_gradient(self, config: AttentionFlowConfig) -> Cost:
+        """The latent flow's loss of a predicted clip and its gradient."""
+
+        def work():
+            clip = self._latent.float().requires_grad_()
+            loss = latent_flow_loss(_flow(self.grid, config, (LATENT,)), clip)
+            torch.autograd.grad(loss.sum(), clip)
+
+        return self._counted(work, grad=True)
+
+    def _queries_keys(self, latent, blocks, through, run=None):
+        last = max(max(blocks), through)  # q and k of the block behind the last one run cost next to nothing
+        taken = self._dit.queries_keys(latent, self._timestep, self._text, {*blocks, last}, run or _plainly)
+        return {block: taken[block] for block in blocks}
+
+    def _counted(self, work: Callable[[], object], grad: bool) -> Cost:
+        counts = {"forward": 0, "backward": 0}
+        hooks = [block.register_forward_pre_hook(partial(_count, counts)) for block in self._dit.blocks]
+        counter, live = FlopCounterMode(display=False, custom_mapping=OPERATIONS), LiveBytes()
+        try:
+            with self._fake, counter, live, torch.set_grad_enabled(grad):
+                work()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        passes = (counts[name] / self.shape.blocks for name in ("forward", "backward"))
+        return Cost(counter.get_total_flops(), *passes, live.peak)
+
+
+def _half(shape: WanShape) -> WanDiT:
+    """Made in bfloat16 at once: fake parameters cannot be converted in place."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        return WanDiT(shape)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _count(counts: dict[str, int], block, arguments) -> None:
+    counts["forward"] += 1
+    x = arguments[0]
+    if torch.is_grad_enabled() and x.requires_grad and not hasattr(x, "_counted"):
+        x._counted = True  # once: a block that is computed again gets the same tensor
+        x.register_hook(lambda gradient: counts.__setitem__("backward", counts["backward"] + 1))
+
+
+def _plainly(block, *arguments):
+    return block(*arguments)
+
+
+def _again(block, *arguments):
+    return checkpoint(block, *arguments, use_reentrant=False, preserve_rng_state=False)
+
+
+def _again_but_attention(block, *arguments):
+    def policy(context, function, *args, **kwargs):
+        keeps = function == torch.ops.vmt_count.attention.default
+        return CheckpointPolicy.MUST_SAVE if keeps else CheckpointPolicy.PREFER_RECOMPUTE
+
+    contexts = partial(create_selective_checkpoint_contexts, policy)
+    return checkpoint(block, *arguments, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+
+
+def _again_and_again(block, *arguments):
+    attention = block.self_attn
+    once = attention.attend
+    attention.attend = lambda *qkv: checkpoint(once, *qkv, use_reentrant=False, preserve_rng_state=False)
+    return _again(block, *arguments)
+
+
+def _flow(grid: TokenGrid, config: AttentionFlowConfig, blocks: tuple[int, ...]) -> AttentionFlow:
+    """A reference's AMF whose values do not matter."""
+    pairs = frame_pairs(grid.frames, config.span)
+    of_pairs = (len(pairs), grid.per_frame)
+    empty = BlockFlow(torch.empty(*of_pairs, 2, dtype=torch.int16), torch.empty(*of_pairs, 2), torch.empty(of_pairs))
+    return AttentionFlow(grid, config, pairs, dict.fromkeys(blocks, empty), "pre", 0.5, "")

@@ -1,0 +1,42 @@
+"""The settings that most people choose among; each is a row of the bench.
+
+Found on the demo model. Two signals guide: attention motion flow, which costs passes through the model, and latent
+flow, which costs none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from .config import GuidanceConfig
+
+OFF = GuidanceConfig(strength=0.0)
+LATENT = GuidanceConfig(strength=0.02, sigma_end=0.8, inner_steps=4, recompute_every=1, smoothing=0.7)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a video is guided by attention and by its predicted latent."""
+
+    about: str
+    attention: GuidanceConfig = OFF
+    latent: GuidanceConfig = field(default=LATENT)
+
+    def scaled(self, times: float) -> Preset:
+        """The preset with so many times its strength; 0 is off."""
+        attention, latent = (replace(c, strength=times * c.strength) for c in (self.attention, self.latent))
+        return Preset(self.about, attention, latent)
+
+
+SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, smoothing=0.7, share_forward=True)
+PRESETS = {
+    "quality": Preset(
+        "two gradients through the model at up to fourteen steps",
+        replace(SHARED, strength=0.08, inner_steps=2, max_steps=14),
+    ),
+    "balanced": Preset(
+        "one gradient through the model at six steps",
+        replace(SHARED, strength=0.12, sigma_end=0.88, inner_steps=1, max_steps=6),
+    ),
+    "free": Preset("no pass through the model"),
+}
