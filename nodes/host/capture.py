@@ -157,6 +157,10 @@ def _put_back_grad_mode(executor, *args, **kwargs):
         torch.set_grad_enabled(grad_mode)
 
 
+class _Captured(Exception):
+    """Leaves the last tapped block once its q and k are known."""
+
+
 def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _Store) -> Callable:
     """The replacement patch of a tapped block; `before`, another node's patch of that block, still runs."""
 
@@ -174,13 +178,20 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
             if not is_last:
                 return attention(func, q, k, v, heads, *rest, **kwargs)
             # All that matters is captured. What is left of the model runs on without being recorded; its result is
-            # not used, so attention is spared.
+            # not used, so attention is spared, and the rest of the block where no other node stands around it.
             torch.set_grad_enabled(False)
+            if before is None:
+                raise _Captured
             return torch.zeros_like(q)
 
         to["optimized_attention_override"] = override
         args = {**args, "transformer_options": to}
-        return before(args, extra) if before else extra["original_block"](args)
+        if before:
+            return before(args, extra)
+        try:
+            return extra["original_block"](args)
+        except _Captured:
+            return {**args, "img": args["img"].detach()}
 
     return replace
 

@@ -5,16 +5,21 @@ import json
 import pytest
 from clip_files import TEXT, VISION, write_clip
 
-from vmt.bench import command
+from vmt.bench import command, cost, cost_rows
 from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
+from vmt.bench.fake_wan import FakeWan
 from vmt.bench.filmed import filmed_cases
 from vmt.bench.runs import BenchRuns, loading
 from vmt.demo import api_graph
 from vmt.demo.reference_clip import write_reference
 from vmt.demo.run import WORKFLOW
+from vmt.demo.sampling import shape_of_file
+from vmt.demo.train import DIT_FILE, WEIGHTS
 from vmt.demo.transfer_runs import changed
 from vmt.errors import InputError
+from vmt.guidance.presets import PRESETS
+from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.video import read_video, write_video
 
 QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
@@ -52,22 +57,25 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
 
 
 def test_compute_of_the_methods_is_counted(tmp_path):
-    """4 steps with two prompts each; guidance adds to each of its steps a look ahead and a look at what is there."""
+    """4 steps with two prompts each; what a preset adds is what `bench cost` says of it."""
     case, other = bench_cases("single_object", 2)
     workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
     with BenchRuns(tmp_path, workflow=workflow) as runs:
         runs.result("unguided", case, other)  # what the host has kept of it must not be missing
-        told = {name: runs.compute(name, case, other) for name in ("unguided", "balanced", *BROKEN)}
-    plain, guided = told["unguided"], told["balanced"]
-    assert (plain["forwards"], plain["backwards"]) == (8, 0)
-    inputs = workflow[api_graph.only(workflow, "VMT_MotionGuidanceSampler")]["inputs"]
+        told = {name: runs.compute(name, case, other) for name in ("unguided", *PRESETS, "windowed_amf", *BROKEN)}
+    assert (told["unguided"]["forwards"], told["unguided"]["backwards"]) == (8, 0)
     sigmas = [5 * s / (1 + 4 * s) for s in (1, 0.75, 0.5, 0.25)]
-    steps = sum(inputs["sigma_end"] <= sigma <= inputs["sigma_start"] for sigma in sigmas)
-    assert guided["backwards"] == steps  # the last block is tapped, so all are passed
-    assert guided["forwards"] == 8 + 1 + 2 * steps  # and one look at the reference
+    wan = FakeWan(shape_of_file(WEIGHTS / DIT_FILE), (2, 8, 8))
+    for name, preset in PRESETS.items():
+        expected = cost_rows.guided(wan, sigmas, 2, preset, cost.BLOCKS["demo"], AttentionFlowConfig(), "none")
+        assert told[name]["forwards"] == pytest.approx(expected.forwards)
+        # The gradient that ends in the tapped block counts there as passing it.
+        looks = len(preset.attention.guided_levels(sigmas)) * preset.attention.inner_steps
+        assert told[name]["backwards"] == pytest.approx(expected.backwards + looks / wan.shape.blocks)
     for name in BROKEN:  # what is broken is not how much is computed
-        assert (told[name]["forwards"], told[name]["backwards"]) == (guided["forwards"], guided["backwards"])
-    assert guided["flops"] > 1.5 * plain["flops"] > 0
+        assert all(told[name][key] == told["windowed_amf"][key] for key in ("forwards", "backwards"))
+    flops = [told[name]["flops"] for name in ("unguided", "free", "balanced", "quality")]
+    assert flops == sorted(flops) and flops[0] > 0
 
 
 def test_a_clip_of_the_users_judges_too(host, server, tmp_path):

@@ -22,7 +22,7 @@ from .fake_wan import CHECKPOINTS, Cost, FakeWan
 # Sizes of the published weights: arXiv 2503.20314, table 2.
 SHAPES = {"wan2.1-1.3b": WanShape(1536, 8960, 30), "wan2.1-14b": WanShape(5120, 13824, 40)}
 MODELS = (*SHAPES, "demo")
-BLOCKS = {"wan2.1-1.3b": (14,), "wan2.1-14b": (14,), "demo": (2, 4, 5)}
+BLOCKS = {"wan2.1-1.3b": (14,), "wan2.1-14b": (14,), "demo": (2,)}
 # As the workflows have it: windows of 21x21 tokens shared by 3x4 at 480x832, of 5x5 for the demo.
 FLOWS = {"demo": AttentionFlowConfig()}
 LARGE = AttentionFlowConfig(span=3, radius=10, tile=(3, 4))

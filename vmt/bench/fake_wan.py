@@ -183,12 +183,19 @@ class FakeWan:
         return self._counted(work, grad=True)
 
     def _queries_keys(self, latent, blocks, through, run=None):
-        last = max(max(blocks), through)  # q and k of the block behind the last one run cost next to nothing
+        last = max(max(blocks), through)
         taken = self._dit.queries_keys(latent, self._timestep, self._text, {*blocks, last}, run or _plainly)
+        self._rest_of(self._dit.blocks[last])
         return {block: taken[block] for block in blocks}
 
+    @torch.no_grad()
+    def _rest_of(self, block) -> None:
+        """A host's block is left where its attention begins: v is there already."""
+        block.self_attn.v(torch.empty(1, self.grid.num_tokens, self.shape.width, dtype=torch.bfloat16))
+        self._counts["forward"] += 1
+
     def _counted(self, work: Callable[[], object], grad: bool) -> Cost:
-        counts = {"forward": 0, "backward": 0}
+        counts = self._counts = {"forward": 0, "backward": 0}
         hooks = [block.register_forward_pre_hook(partial(_count, counts)) for block in self._dit.blocks]
         counter, live = FlopCounterMode(display=False, custom_mapping=OPERATIONS), LiveBytes()
         try:

@@ -37,8 +37,38 @@ def test_published_schedule_of_step_sizes():
         ({"update": "sgd"}, "rms or adam or sign"),
         ({"strength_decay": 2.0}, "strength_decay is 2.0"),
         ({"loss_floor": -1.0}, "loss_floor is -1.0"),
+        ({"smoothing": -0.5}, "smoothing is -0.5"),
+        ({"max_steps": -1}, "max_steps is -1"),
     ],
 )
 def test_settings_that_are_refused(changes, message):
     with pytest.raises(InputError, match=message):
         GuidanceConfig(**changes)
+
+
+LEVELS = [1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.87, 0.5, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "guided"),
+    [
+        ({}, [1.0, 0.98, 0.96, 0.94, 0.92, 0.9]),
+        ({"max_steps": 6}, [1.0, 0.98, 0.96, 0.94, 0.92, 0.9]),
+        ({"max_steps": 3}, [1.0, 0.96, 0.9]),
+        ({"max_steps": 2}, [1.0, 0.9]),
+        ({"max_steps": 1}, [1.0]),
+        # nothing is predicted before the first step, so a run that leaves some out leaves out that one
+        ({"max_steps": 3, "share_forward": True}, [0.98, 0.94, 0.9]),
+        ({"max_steps": 5, "share_forward": True}, [0.98, 0.96, 0.94, 0.92, 0.9]),
+        ({"max_steps": 6, "share_forward": True}, [1.0, 0.98, 0.96, 0.94, 0.92, 0.9]),
+        ({"max_steps": 3, "share_forward": True, "sigma_start": 0.97}, [0.96, 0.92, 0.9]),
+        ({"max_steps": 3, "share_forward": True, "look_ahead": False}, [1.0, 0.96, 0.9]),
+        ({"strength": 0.0}, []),
+    ],
+)
+def test_which_steps_are_guided(settings, guided):
+    assert GuidanceConfig(**settings).guided_levels(LEVELS) == guided
+
+
+def test_a_run_without_steps_in_the_range():
+    assert GuidanceConfig(max_steps=2).guided_levels([0.5, 0.1]) == []
