@@ -32,11 +32,11 @@ SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, smoothing=0.7, share_f
 PRESETS = {
     "quality": Preset(
         "two gradients through the model at up to fourteen steps",
-        replace(SHARED, strength=0.08, inner_steps=2, max_steps=14),
+        replace(SHARED, strength=0.07, inner_steps=2, max_steps=14),
     ),
     "balanced": Preset(
-        "one gradient through the model at six steps",
-        replace(SHARED, strength=0.12, sigma_end=0.88, inner_steps=1, max_steps=6),
+        "one gradient through the model at five steps",
+        replace(SHARED, strength=0.14, sigma_end=0.88, inner_steps=1, max_steps=5),
     ),
     "free": Preset("no pass through the model"),
 }

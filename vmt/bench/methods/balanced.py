@@ -1,6 +1,6 @@
-"""The guidance that the demo workflow has: the preset balanced."""
+"""The preset balanced."""
 
-from ...demo import api_graph
-from .method import Method
+from ...guidance.presets import PRESETS
+from .method import Method, with_preset
 
-METHOD = Method("guidance as the workflow has it: preset balanced", lambda demo: api_graph.keep(demo.full, demo.save))
+METHOD = Method(f"preset balanced: {PRESETS['balanced'].about}", with_preset("balanced"))
