@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..demo.wan_dit import Attention, WanDiT, WanShape
 from ..signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, attention_flow_loss
 from ..signals.frame_pairs import frame_pairs
-from ..signals.latent_flow import LATENT, latent_flow_loss
+from ..signals.latent_flow import LATENT, latent_config, latent_flow_loss
 from ..token_grid import TokenGrid
 
 TEXT_TOKENS = 512
@@ -173,11 +173,11 @@ class FakeWan:
         return self._counted(work, grad=True)
 
     def latent_gradient(self, config: AttentionFlowConfig) -> Cost:
-        """The latent flow's loss of a predicted clip and its gradient."""
+        """The loss of a predicted clip's latent flow, beside an AMF of that config, and its gradient to the clip."""
 
         def work():
             clip = self._latent.float().requires_grad_()
-            loss = latent_flow_loss(_flow(self.grid, config, (LATENT,)), clip)
+            loss = latent_flow_loss(_flow(self.grid, latent_config(config), (LATENT,)), clip)
             torch.autograd.grad(loss.sum(), clip)
 
         return self._counted(work, grad=True)
@@ -246,8 +246,15 @@ def _again_but_attention(block, *arguments):
 def _again_and_again(block, *arguments):
     attention = block.self_attn
     once = attention.attend
-    attention.attend = lambda *qkv: checkpoint(once, *qkv, use_reentrant=False, preserve_rng_state=False)
-    return _again(block, *arguments)
+
+    def run(*arguments):
+        attention.attend = partial(checkpoint, once, use_reentrant=False, preserve_rng_state=False)
+        try:
+            return block(*arguments)
+        finally:
+            attention.attend = once
+
+    return _again(run, *arguments)
 
 
 def _flow(grid: TokenGrid, config: AttentionFlowConfig, blocks: tuple[int, ...]) -> AttentionFlow:

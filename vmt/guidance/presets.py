@@ -32,7 +32,8 @@ SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, smoothing=0.7, share_f
 PRESETS = {
     "quality": Preset(
         "two gradients through the model at up to fourteen steps",
-        replace(SHARED, strength=0.07, inner_steps=2, max_steps=14),
+        replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),
+        replace(LATENT, strength=0.016),
     ),
     "balanced": Preset(
         "one gradient through the model at five steps",

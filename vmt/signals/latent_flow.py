@@ -38,26 +38,31 @@ def token_patches(clip: Tensor, grid: TokenGrid) -> Tensor:
     return patches.reshape(batch, grid.num_tokens, 1, patches.shape[-1])
 
 
+def latent_config(config: AttentionFlowConfig) -> AttentionFlowConfig:
+    """How latent flow is read beside an AMF of that config.
+
+    Places look more alike in a latent than in attention. So frames one further apart are compared as well, and matches
+    are read twice as sharply; on the demo model both help. There are no heads.
+    """
+    return replace(
+        config, span=config.span + 1, temperature=2 * config.temperature, heads="mean_logits", head_indices=None
+    )
+
+
 def extract_latent_flow(
     latent: Tensor, grid: TokenGrid, config: AttentionFlowConfig, device: torch.device | str | None = None
 ) -> AttentionFlow:
     """Measure the latent flow of a reference: an AMF whose one block is `LATENT`.
 
-    Places look more alike in a latent than in attention. So frames one further apart than those of the AMF are compared
-    as well, and matches are read twice as sharply; on the demo model both help.
-
     Args:
-        latent: (1,C,F,h,w), clean, in model space. grid: its tokens. device: where to compute; the result is on the
-            CPU.
+        latent: (1,C,F,h,w), clean, in model space. grid: its tokens. config: of the AMF; see `latent_config`.
+        device: where to compute; the result is on the CPU.
     Raises:
         InputError: fewer than two latent frames. StateError: NaN or infinity.
     """
     patches = token_patches(latent.to(device, torch.float32), grid)
-    config = replace(
-        config, span=config.span + 1, temperature=2 * config.temperature, heads="mean_logits", head_indices=None
-    )
     features = MotionFeatures(grid, {LATENT: patches}, {LATENT: patches}, "pre", 0.0, latent, "latent")
-    return extract(features, config)
+    return extract(features, latent_config(config))
 
 
 def latent_flow_loss(flow: AttentionFlow, clip: Tensor, mask: Tensor | None = None) -> Tensor:

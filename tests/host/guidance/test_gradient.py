@@ -118,6 +118,29 @@ def test_looking_ahead_is_looking_at_the_predicted_clip(model, inside, grad_scop
     assert found[0] == here[0] and torch.equal(found[1], here[1]) and low[0] != found[0]
 
 
+def test_a_shared_prediction_is_as_good_as_one_of_its_own(model, inside, guidance, grad_scope, pack):
+    """What the sampler's call predicted, kept by the way, gives the loss and gradient of a pass made for them."""
+    last = pack("nodes.host.last_prediction").LastPrediction()
+
+    def look(sampled, x, sigmas, extra_args):
+        before = dict(extra_args["model_options"])
+        sampled(x, sigmas[:1], **last.kept_in(extra_args))
+        assert extra_args["model_options"] == before, "the options that were given are not changed"
+        results = []
+        for velocity in (None, last.velocity):
+            with grad_scope():
+                leaf = x.clone().requires_grad_()
+                options = extra_args["model_options"]
+                engine = guidance(model, look_ahead=True)
+                loss = engine.loss_function(sampled, leaf, sigmas[0], options, None, velocity)(leaf).sum()
+                results.append((loss.item(), torch.autograd.grad(loss, leaf)[0]))
+        return results
+
+    assert last.velocity is None
+    own, shared = inside(model, look)
+    assert shared[0] == pytest.approx(own[0], rel=1e-4) and relative(shared[1], own[1]) < 1e-3
+
+
 def test_a_block_taken_late_would_be_noticed(model, gradient, monkeypatch, pack):
     """Trap: the host's closure over its loop variable runs the last block when it is called again."""
     expected = gradient(model, "none")
