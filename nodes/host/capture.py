@@ -191,7 +191,7 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
         try:
             return extra["original_block"](args)
         except _Captured:
-            return {**args, "img": args["img"].detach()}
+            return {**args, "img": args["img"].detach().clone()}  # a model may go on in place
 
     return replace
 
