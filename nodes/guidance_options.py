@@ -7,10 +7,10 @@ from comfy_api.latest import io
 from ..vmt.errors import check_choice
 from ..vmt.guidance.config import UPDATES, GuidanceConfig
 from ..vmt.guidance.presets import LATENT
+from .host.checkpoint import CHECKPOINTS
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()
-CHECKPOINTS = ("auto", "none", "block")
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,11 @@ class GuidanceOptions(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "checkpoint",
-                    options=list(CHECKPOINTS),
+                    options=["auto", *CHECKPOINTS],
                     default="auto",
-                    tooltip="block: less memory, about a third slower, same result. none: keep everything. auto: block "
-                    "if memory is short.",
+                    tooltip="What the gradient keeps of the model's work; the result is the same. none: everything. "
+                    "selective: results of attention, the rest is computed again. block: next to nothing. auto: as "
+                    "much as fits.",
                 ),
                 io.Float.Input(
                     "smoothing",
@@ -122,5 +123,5 @@ class GuidanceOptions(io.ComfyNode):
 
     @classmethod
     def execute(cls, **settings) -> io.NodeOutput:
-        check_choice("checkpoint", settings["checkpoint"], CHECKPOINTS)
+        check_choice("checkpoint", settings["checkpoint"], ("auto", *CHECKPOINTS))
         return io.NodeOutput(RareOptions(**settings))

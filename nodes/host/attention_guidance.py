@@ -12,6 +12,7 @@ from ...vmt.errors import InputError
 from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
 from .capture import Tap, capture_queries_keys, predicted_velocity
+from .checkpoint import CHECKPOINTS
 from .gradient_scale import GradientScale
 from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
 from .input_check import check_flow
@@ -27,8 +28,7 @@ def attach_attention_guidance(
     Without flow, or with a config that is off, nothing is attached: the clone samples bit for bit as the model.
 
     Args:
-        checkpoint: "none", "block" (forget a block's activations, compute them again) or "auto" (block if memory is
-            short).
+        checkpoint: of `checkpoint.CHECKPOINTS`, or "auto": as much is kept as memory allows.
         mask: token weights (h, w) or (F, h, w), see `attention_flow_loss`.
     Raises:
         UnsupportedModelError: no Wan model, or the AMF is of another one.
@@ -58,14 +58,17 @@ class AttentionGuidance(Guidance):
 
     def loss_function(
         self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None,
-        velocity: Tensor | None = None,
+        velocity: Tensor | None = None, way: str = "none",
     ):  # fmt: skip
-        """As told there. Where there is no velocity to look ahead by, a forward pass predicts that of each latent."""
+        """As told there; `way` is a checkpoint.
+
+        Where there is no velocity to look ahead by, a forward pass predicts that of each latent.
+        """
         guider = model.inner_model
         sigmas = sigma.clone() * x.new_ones(x.shape[0])
         tap = Tap(
             tuple(sorted(self.flow.blocks)), self.wan.num_blocks, self.flow.grid, self.flow.rope,
-            self._checkpoints(x, guider), weights_are_staged(guider.model_patcher),
+            way, weights_are_staged(guider.model_patcher),
         )  # fmt: skip
         wan, prompts = guider.inner_model, guider.conds["positive"]
         level = min(float(sigma), self.flow.sigma) if self.config.look_ahead else float(sigma)
@@ -85,12 +88,22 @@ class AttentionGuidance(Guidance):
 
         return loss_fn
 
-    def _checkpoints(self, x: Tensor, guider) -> bool:
-        """Whether blocks are computed again; "auto": if all their activations would fill half of the free memory."""
+    def ways(self, model, x: Tensor) -> tuple[str, ...]:
+        """Checkpoints from the one asked for on; with "auto" from the first that fills half of the free memory."""
         if self.checkpoint != "auto":
-            return self.checkpoint == "block"
-        # Tensors of one token width that autograd keeps of a block: about 20, and 3 of the width of the feed-forward.
-        per_token = 20 * self.wan.dim + 3 * self.wan.ffn_dim
+            return CHECKPOINTS[CHECKPOINTS.index(self.checkpoint) :]
+        guider = model.inner_model
         itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
-        kept = max(self.flow.blocks) * per_token * self.flow.grid.num_tokens * x.shape[0] * itemsize
-        return kept > comfy.model_management.get_free_memory(x.device) / 2
+        tokens = max(self.flow.blocks) * self.flow.grid.num_tokens * x.shape[0] * itemsize
+        room = comfy.model_management.get_free_memory(x.device) / 2
+        fitting = [c for c in CHECKPOINTS if self._kept_per_token(c) * tokens <= room]
+        return CHECKPOINTS[CHECKPOINTS.index(fitting[0]) :] if fitting else CHECKPOINTS[-1:]
+
+    def _kept_per_token(self, checkpoint: str) -> int:
+        """Values that autograd keeps of a block for each token.
+
+        All: about 20 of the model's width and 3 of the feed-forward's. Else its input, and the results of its two
+        attentions.
+        """
+        of_width = {"none": 20, "selective": 3, "block": 1}[checkpoint]
+        return of_width * self.wan.dim + (3 * self.wan.ffn_dim if checkpoint == "none" else 0)

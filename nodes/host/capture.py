@@ -29,7 +29,7 @@ class Tap:
     num_blocks: int
     grid: TokenGrid
     rope: str = "pre"  # "pre": positions are taken out of q and k again
-    checkpoint: bool = False
+    checkpoint: str = "none"  # of checkpoint.CHECKPOINTS
     copy_staged: bool = False
 
 
@@ -124,8 +124,8 @@ def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
             patch = _tapped_block(block, before, block == last, store)
         else:
             patch = before or (lambda args, extra: extra["original_block"](args))
-        if tap.checkpoint and block < last:
-            patch = checkpointed(patch, tap.copy_staged)
+        if block < last:
+            patch = checkpointed(patch, tap.checkpoint, tap.copy_staged)
         options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
     return options
 

@@ -5,11 +5,24 @@ One unchecked block of Wan 14B keeps 7 to 10 GB at 832x480x81.
 
 import types
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, set_checkpoint_early_stop
 
 from .gradients import grad_scope
+
+CHECKPOINTS = ("none", "selective", "block")  # each keeps less than the one before
+# The fused kernels of attention. In a long video they are most of a block's time, and their results are a small part of
+# what it would keep.
+ATTENTION = [
+    getattr(torch.ops.aten, name).default
+    for name in (
+        "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu",
+        "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
+    )
+    if hasattr(torch.ops.aten, name)
+]  # fmt: skip
 
 
 def freeze(function: Callable) -> Callable:
@@ -35,8 +48,15 @@ def _copy_cell(cell: types.CellType) -> types.CellType:
         return types.CellType()
 
 
-def checkpointed(patch: Callable, copy_staged: bool = False) -> Callable:
-    """The replacement patch `patch(args, extra)` of a block, with its activations computed again when needed."""
+def checkpointed(patch: Callable, kept: str, copy_staged: bool = False) -> Callable:
+    """The replacement patch `patch(args, extra)` of a block, with its activations computed again when needed.
+
+    kept: of CHECKPOINTS. "none": nothing is computed again, the patch itself. "selective": results of attention stay,
+    all else is computed again. "block": everything is.
+    """
+    if kept == "none":
+        return patch
+    contexts = {"context_fn": partial(create_selective_checkpoint_contexts, ATTENTION)} if kept == "selective" else {}
 
     def replace(args, extra):
         if not (torch.is_grad_enabled() and args["img"].requires_grad):
@@ -52,6 +72,6 @@ def checkpointed(patch: Callable, copy_staged: bool = False) -> Callable:
 
         # Stopping early would throw an exception through other packs' patches, and would save next to nothing.
         with set_checkpoint_early_stop(False):
-            return {"img": checkpoint(body, args["img"], use_reentrant=False, preserve_rng_state=False)}
+            return {"img": checkpoint(body, args["img"], use_reentrant=False, preserve_rng_state=False, **contexts)}
 
     return replace

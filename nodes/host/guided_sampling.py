@@ -9,6 +9,7 @@ import copy
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import comfy.model_management
 import comfy.samplers
@@ -27,6 +28,7 @@ from .last_prediction import LastPrediction
 from .model_check import WanSizes
 from .node_text import show_on_node
 from .sampler_chunks import sample_in_chunks, warn_of_memory
+from .step_down import StepDown
 from .versions import weights_are_staged
 
 KEY = "vmt_motion_guidance"
@@ -79,13 +81,18 @@ class Guidance:
 
     def loss_function(
         self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None,
-        velocity: Tensor | None = None,
+        velocity: Tensor | None = None, way: str = "",
     ) -> Callable[[Tensor], Tensor]:  # fmt: skip
         """latent (B, C, F, h, w) -> loss (B,) of videos at noise level sigma; to be made and called in a grad scope.
 
-        model: the host's KSamplerX0Inpaint. velocity: what the sampler's last call predicted, if there was one.
+        model: the host's KSamplerX0Inpaint. velocity: what the sampler's last call predicted, if there was one. way:
+        one of `ways`.
         """
         raise NotImplementedError
+
+    def ways(self, model, x: Tensor) -> tuple[str, ...]:
+        """Ways to take the gradient; each needs less memory than the one before and gives the same."""
+        return ("",)
 
     def check_and_sample(self, executor, noise, latent_image, sampler, sigmas, *args, **kwargs):
         """OUTER_SAMPLE: refuse before anything is loaded."""
@@ -133,7 +140,7 @@ class Guidance:
 
     def _guided(self, sampler_function, levels: list[float]):
         """The sampler function with guided steps in it. `levels`: all noise levels of the run that are guided."""
-        skip, last = GradientSkip(self.config.recompute_every), LastPrediction()
+        skip, last, memory = GradientSkip(self.config.recompute_every), LastPrediction(), StepDown()
 
         def guided(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
             extra_args = extra_args or {}
@@ -144,7 +151,8 @@ class Guidance:
                     return x
                 number = sum(level >= float(sigmas[i]) for level in levels)
                 title = f"Motion guidance: step {number} of {len(levels)}"
-                return self._guided_step(model, x, sigmas[i], extra_args, skip, title, last.velocity)
+                step = partial(self._guided_step, model, x, sigmas[i], extra_args, skip, title, last.velocity)
+                return memory.run(step, lambda: self.ways(model, x))
 
             steps = [i for i, level in enumerate(sigmas[:-1].tolist()) if level in levels]
             return sample_in_chunks(
@@ -156,9 +164,9 @@ class Guidance:
 
     def _guided_step(
         self, model, x: Tensor, sigma: Tensor, extra_args: dict, skip: GradientSkip, title: str,
-        velocity: Tensor | None = None,
+        velocity: Tensor | None = None, way: str = "",
     ) -> Tensor:  # fmt: skip
-        """x after the inner iterations at one noise level. model: the host's KSamplerX0Inpaint."""
+        """x after the inner iterations at one noise level; the x given stays as it is."""
         guider, losses = model.inner_model, []
 
         def before_update(info):
@@ -170,7 +178,7 @@ class Guidance:
 
         with grad_scope(copy_staged=weights_are_staged(guider.model_patcher)):
             denoise_mask = self._denoise_mask(model, sigma, extra_args)
-            loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], denoise_mask, velocity)
+            loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], denoise_mask, velocity, way)
             x = optimize_latent(x, loss_fn, self._config(denoise_mask), skip, before_update)
         if losses:  # none if a noise mask protects everything
             logging.info(f"[VMT] {title}, noise level {float(sigma):.3f}: loss {losses[0]:.3e} to {losses[-1]:.3e}")

@@ -30,7 +30,7 @@ def attach_latent_guidance(patcher, flow: AttentionFlow | None, config: Guidance
 class LatentGuidance(Guidance):
     needs_prediction = True
 
-    def loss_function(self, model, x, sigma, model_options, denoise_mask=None, velocity=None):
+    def loss_function(self, model, x, sigma, model_options, denoise_mask=None, velocity=None, way=""):
         level = float(sigma)
 
         def loss_fn(latent):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_gradients_do_not_change_the_values(model, inside, capture, tap, pack):
         with grad_scope():
             leaf, sigma = x.clone().requires_grad_(), sigmas[:1].clone()
             kept = capture.capture_queries_keys(*args, leaf, sigma, options, tap())
-            checked = capture.capture_queries_keys(*args, leaf, sigma, options, tap(checkpoint=True))
+            checked = capture.capture_queries_keys(*args, leaf, sigma, options, tap(checkpoint="block"))
         return plain, kept, checked
 
     plain, kept, checked = inside(model, look)
@@ -84,30 +85,38 @@ def test_gradients_do_not_change_the_values(model, inside, capture, tap, pack):
             assert kept[side][block].requires_grad and checked[side][block].requires_grad
 
 
-@pytest.mark.parametrize("checkpoint, backward", [(False, 0), (True, 2)])
-def test_only_blocks_up_to_the_tap_run(model, inside, capture, tap, checkpoint, backward, pack):
-    """Blocks 0, 1, 2 once forward; with checkpoints 0 and 1 once more backward; block 3 never."""
+class Kernels(TorchDispatchMode):
+    """Counts the fused attentions that are really computed."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += "scaled_dot_product" in str(function) and "backward" not in str(function)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("checkpoint, backward, attended", [("none", 0, 0), ("selective", 2, 0), ("block", 2, 4)])
+def test_only_blocks_up_to_the_tap_run(model, inside, capture, tap, checkpoint, backward, attended, pack):
+    """Blocks 0, 1, 2 once forward; with checkpoints 0 and 1 once more backward; block 3 never.
+
+    Self- and cross-attention of blocks 0 and 1, none of block 2; once more where their results were not kept.
+    """
     grad_scope = pack("nodes.host.gradients").grad_scope
-    ran, attended = [], []
+    ran, kernels = [], Kernels()
     handles = [
         block.register_forward_pre_hook(lambda module, args, i=i: ran.append(i))
         for i, block in enumerate(model.model.diffusion_model.blocks)
     ]
 
     def look(sampled, x, sigmas, extra_args):
-        original = capture.attention_pytorch
-        capture.attention_pytorch = lambda *args, **kwargs: (attended.append(1), original(*args, **kwargs))[1]
-        try:
-            with grad_scope():
-                leaf = x.clone().requires_grad_()
-                queries, keys = capture.capture_queries_keys(
-                    sampled.inner_model.inner_model, sampled.inner_model.conds["positive"], leaf, sigmas[:1].clone(),
-                    extra_args["model_options"], tap(checkpoint=checkpoint),
-                )  # fmt: skip
-                forward = list(ran)
-                torch.autograd.grad(sum(t.sum() for side in (queries, keys) for t in side.values()), leaf)
-        finally:
-            capture.attention_pytorch = original
+        with grad_scope(), kernels:
+            leaf = x.clone().requires_grad_()
+            queries, keys = capture.capture_queries_keys(
+                sampled.inner_model.inner_model, sampled.inner_model.conds["positive"], leaf, sigmas[:1].clone(),
+                extra_args["model_options"], tap(checkpoint=checkpoint),
+            )  # fmt: skip
+            forward = list(ran)
+            torch.autograd.grad(sum(t.sum() for side in (queries, keys) for t in side.values()), leaf)
         return forward
 
     try:
@@ -117,7 +126,7 @@ def test_only_blocks_up_to_the_tap_run(model, inside, capture, tap, checkpoint, 
             handle.remove()
     assert forward == [0, 1, 2]
     assert sorted(ran[3:]) == [0, 1][:backward]
-    assert len(attended) == 2 * (2 + backward), "self- and cross-attention of blocks 0 and 1, none of block 2"
+    assert kernels.count == 4 + attended
 
 
 def test_nothing_behind_the_tap_is_recorded(model, inside, capture, tap, pack):

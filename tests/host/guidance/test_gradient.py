@@ -25,6 +25,10 @@ def grad_scope(pack):
     return pack("nodes.host.gradients").grad_scope
 
 
+def loss_function(engine, sampled, x, sigmas, extra_args):
+    return engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"], way=engine.ways(sampled, x)[0])
+
+
 @pytest.fixture
 def gradient(inside, grad_scope, guidance):
     """gradient(model, checkpoint) -> d loss / d latent."""
@@ -34,7 +38,7 @@ def gradient(inside, grad_scope, guidance):
 
         def look(sampled, x, sigmas, extra_args):
             with grad_scope():
-                loss_fn = engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+                loss_fn = loss_function(engine, sampled, x, sigmas, extra_args)
                 leaf = x.clone().requires_grad_()
                 return torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0]
 
@@ -47,14 +51,14 @@ def relative(a, b):
     return ((a - b).double().norm() / b.double().norm()).item()
 
 
-@pytest.mark.parametrize("checkpoint", ["none", "block"])
+@pytest.mark.parametrize("checkpoint", ["none", "selective", "block"])
 def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guidance, checkpoint):
     engine = guidance(model, checkpoint)
 
     def look(sampled, x, sigmas, extra_args):
         worst = 0.0
         with grad_scope():
-            loss_fn = engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+            loss_fn = loss_function(engine, sampled, x, sigmas, extra_args)
             x = x.clone()
             leaf = x.clone().requires_grad_()
             gradient = torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0]
@@ -79,8 +83,9 @@ def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guida
     assert worst < TOLERANCE
 
 
-def test_checkpointing_changes_nothing(model, gradient):
-    assert relative(gradient(model, "block"), gradient(model, "none")) < 1e-6
+@pytest.mark.parametrize("checkpoint", ["selective", "block"])
+def test_checkpointing_changes_nothing(model, gradient, checkpoint):
+    assert relative(gradient(model, checkpoint), gradient(model, "none")) < 1e-6
 
 
 def loss_and_gradient(engine, sampled, x, sigma, extra_args):
@@ -168,7 +173,7 @@ def test_frozen_function_keeps_its_values(pack):
     assert [f() for f in frozen] == [0, 1, 2] and frozen[0](plus=5) == 5
 
 
-@pytest.mark.parametrize("checkpoint", ["none", "block"])
+@pytest.mark.parametrize("checkpoint", ["none", "selective", "block"])
 def test_patches_of_other_nodes_stay_in_the_pass(model, gradient, checkpoint):
     """A node that changes block 1 changes the gradient, with and without checkpointing by the same amount."""
 
@@ -198,22 +203,22 @@ def test_other_wan_models(other_wan, sample, graph, inside, grad_scope, guidance
     """VACE adds blocks beside the chain, in place; image-to-video concatenates channels. Both keep the gradient."""
     model = sample(graph.loader(other_wan(kind)), want=("model", 0))
     flow = sample(graph.loader(other_wan(kind)), graph.amf(), want=("amf", 0))
-    engines = [guidance(model, checkpoint, flow) for checkpoint in ("none", "block")]
+    engines = [guidance(model, checkpoint, flow) for checkpoint in ("none", "selective", "block")]
 
     def look(sampled, x, sigmas, extra_args):
         gradients = []
         with grad_scope():
             for engine in engines:
-                loss_fn = engine.loss_function(sampled, x, sigmas[0], extra_args["model_options"])
+                loss_fn = loss_function(engine, sampled, x, sigmas, extra_args)
                 leaf = x.clone().requires_grad_()
                 gradients.append(torch.autograd.grad(loss_fn(leaf).sum(), leaf)[0])
             direction = gradients[0] / gradients[0].norm()
             with torch.no_grad():
                 up, down = (loss_fn(x + sign * 0.1 * direction).double().item() for sign in (1, -1))
-        return (*gradients, (up - down) / 0.2)
+        return gradients, (up - down) / 0.2
 
-    plain, checked, slope = inside(model, look)
-    assert relative(checked, plain) < 1e-6
+    (plain, *checked), slope = inside(model, look)
+    assert all(relative(gradient, plain) < 1e-6 for gradient in checked)
     assert slope == pytest.approx(plain.norm().item(), rel=5e-3)
 
 

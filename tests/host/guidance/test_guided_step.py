@@ -1,6 +1,7 @@
 """What a guided step does to the video: its loss falls, where and how far it is moved."""
 
 import re
+import types
 
 import pytest
 import torch
@@ -75,21 +76,23 @@ def test_settings_change_the_result(guided):
     assert torch.equal(guided(options={}), base), "defaults of the options node are those without it"
 
 
-@pytest.mark.parametrize("checkpoint", ["none", "block"])
+@pytest.mark.parametrize("checkpoint", ["none", "selective", "block"])
 def test_checkpoint_mode_changes_nothing(guided, checkpoint):
     assert (guided(options={"checkpoint": checkpoint}) - guided()).abs().max() < 1e-5
 
 
-def test_auto_checkpoints_when_memory_is_short(sample, graph, monkeypatch, model, flow, pack):
+def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
     sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig()
     engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
-    guider = type("Guider", (), {"inner_model": model.model})
-    decided = []
-    for free in (10**12, 10**6):
+    sampled = types.SimpleNamespace(inner_model=types.SimpleNamespace(inner_model=model.model))
+    x, ways = torch.zeros(1), []
+    needed = {c: 2 * 4 * 2 * flow.grid.num_tokens * engine._kept_per_token(c) for c in ("none", "selective", "block")}
+    for free in (10**12, needed["none"] - 1, needed["selective"], needed["selective"] - 1, 0):
         monkeypatch.setattr(sampling.comfy.model_management, "get_free_memory", lambda device, free=free: free)
-        decided.append(engine._checkpoints(torch.zeros(1), guider))
-    assert decided == [False, True]
+        ways.append(engine.ways(sampled, x))
+    everything = ("none", "selective", "block")
+    assert ways == [everything, everything[1:], everything[1:], everything[2:], everything[2:]]
 
 
 def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, pack):

@@ -144,3 +144,44 @@ def test_the_training_flag_keeps_a_value_that_was_there(pack):
         del comfy.model_management.in_training
         if before != "absent":
             comfy.model_management.in_training = before
+
+
+@pytest.fixture
+def without_memory(model):
+    """without_memory(times) -> a model whose block 1 runs out of memory so often when a gradient is taken."""
+
+    def make(times):
+        calls = []
+
+        def fail(args, extra):
+            if torch.is_grad_enabled():
+                calls.append(1)
+                if len(calls) <= times:
+                    raise torch.cuda.OutOfMemoryError("a test has no memory")
+            return extra["original_block"](args)
+
+        with torch.inference_mode():
+            other = model.clone()
+            other.set_model_patch_replace(fail, "dit", "double_block", 1)
+        return other
+
+    return make
+
+
+def test_when_memory_runs_out_less_is_kept(model, plain, guided, without_memory, caplog):
+    expected, before = plain(), state_of(model)
+    result = guided("none", model=("other", 0), give={"other": without_memory(2)})
+    assert "Memory ran out with checkpoint none; motion guidance goes on with selective." in caplog.text
+    assert "Memory ran out with checkpoint selective; motion guidance goes on with block." in caplog.text
+    assert caplog.text.count("Memory ran out") == 2, "what did not fit is not tried again"
+    assert (result - guided("none")).abs().max() < 1e-5
+    assert state_of(model) == before
+    assert torch.equal(plain(), expected)
+
+
+def test_when_nothing_fits_the_run_ends_with_advice(model, plain, guided, without_memory):
+    expected, before = plain(), state_of(model)
+    with pytest.raises(NodeFailed, match=r"preset free.*a test has no memory"):
+        guided("none", model=("other", 0), give={"other": without_memory(10**6)})
+    assert torch.equal(plain(), expected)
+    assert state_of(model) == before  # not before: out of memory, the host unloads what is loaded

@@ -90,7 +90,10 @@ GUIDANCE = {
     "block without an AMF": ({"options": {"blocks": "3"}}, ["Blocks [3] were asked for", "on blocks [1, 2]"]),
     "option block that is not there": ({"options": {"blocks": "9"}}, ["block 9 does not exist", "blocks 0 to 3"]),
     "unknown update": ({"options": {"update": "lion"}}, ["update is 'lion'", "rms or adam or sign"]),
-    "unknown checkpoint": ({"options": {"checkpoint": "half"}}, ["checkpoint is 'half'", "auto, none or block"]),
+    "unknown checkpoint": (
+        {"options": {"checkpoint": "half"}},
+        ["checkpoint is 'half'", "auto, none, selective or block"],
+    ),
     "start below end": ({"sigma_start": 0.5, "sigma_end": 0.9}, ["sigma_start is 0.5", "sigma_end is 0.9", "Exchange"]),
     "negative strength": ({"strength": -1.0}, ["smaller than min of 0.0"]),
     "no inner step to recompute": ({"recompute_every": 0}, ["smaller than min of 1"]),

@@ -1,0 +1,42 @@
+"""Going on with less memory when it runs out."""
+
+import logging
+from collections.abc import Callable
+
+import comfy.model_management
+import torch
+from torch import Tensor
+
+
+class StepDown:
+    """Of one run: the ways of its work that are left, each of which needs less memory than the one before."""
+
+    def __init__(self):
+        self._left: list[str] = []
+
+    def run(self, work: Callable[[str], Tensor], ways: Callable[[], tuple[str, ...]]) -> Tensor:
+        """work(way), by the first way that fits; one that did not fit is not tried again in this run.
+
+        Args:
+            ways: all ways; asked once, before the first work.
+        Raises:
+            torch.cuda.OutOfMemoryError: not even the last way fits. Nothing has been changed.
+        """
+        self._left = self._left or list(ways())
+        while True:
+            way = self._left[0]
+            try:
+                return work(way)
+            except torch.cuda.OutOfMemoryError as error:
+                told = str(error)
+            # Out of the handler: the exception holds on to all that the work had made.
+            if len(self._left) == 1:
+                raise torch.cuda.OutOfMemoryError(
+                    "There is not enough memory for the gradient of motion guidance. Use the preset free, which needs "
+                    f"none, or a smaller or shorter video. {told}"
+                )
+            del self._left[0]
+            comfy.model_management.soft_empty_cache()
+            logging.warning(
+                f"[VMT] Memory ran out with checkpoint {way}; motion guidance goes on with {self._left[0]}."
+            )
