@@ -11,8 +11,14 @@ from torch.nn.functional import one_hot
 from torch.utils.checkpoint import checkpoint
 
 from ..token_grid import TokenGrid
-from .matching import MEMORY_LIMIT, pair_scores, pairs_per_chunk
+from .matching import MEMORY_LIMIT, merged_heads, pair_scores, pairs_per_chunk, score_dtype, score_scale
+from .window_scores import window_scores
 from .windows import window_offsets, window_tokens
+
+# Windows of so many times fewer places than a frame has are read place by place. Larger ones are taken out of the whole
+# map of two frames, one large product: at 30x52 tokens and 1536 channels it has 2.4 M values, and the keys of 21x21
+# windows laid out side by side 1 G.
+WHOLE_MAP = 4
 
 
 def soft_displacement(
@@ -63,27 +69,39 @@ def _best(scores_K: Tensor, offsets_K2: Tensor) -> Tensor:
     return one_hot(scores_K.argmax(-1), scores_K.shape[-1]).to(offsets_K2) @ offsets_K2
 
 
+def _scores_of_map(queries, keys, pairs, index_PSK, grid, temperature, head_indices, per_head) -> Tensor:
+    scores_BPNSS = pair_scores(queries, keys, pairs, grid, temperature, head_indices, per_head)
+    return scores_BPNSS.gather(-1, index_PSK[None, :, None].expand(*scores_BPNSS.shape[:3], -1, -1))
+
+
+def _scores_of_windows(queries, keys, pairs, index_PSK, grid, temperature, head_indices, per_head) -> Tensor:
+    pairs = pairs.to(queries.device)
+    q_BPSND = merged_heads(grid.split_frames(queries).index_select(1, pairs[:, 0]), head_indices, per_head)
+    k_BFSND = merged_heads(grid.split_frames(keys), head_indices, per_head)
+    q_BPSND = q_BPSND.to(score_dtype(queries)) * (temperature * score_scale(queries, head_indices, per_head))
+    return window_scores(q_BPSND, k_BFSND, index_PSK + pairs[:, 1, None, None] * grid.per_frame)
+
+
 def _displacement(
     reduce: Callable, queries: Tensor, keys: Tensor, pairs: Tensor, centres: Tensor, window: tuple[int, int],
     grid: TokenGrid, temperature: float, head_indices, per_head: bool, memory_limit: int,
 ) -> Tensor:  # fmt: skip
     def of_chunk(queries, keys, pairs, centres_PS2):
-        # The whole map is cheap, and far smaller than the gathered keys: at 30x52 tokens and 1536 channels a map has
-        # 2.4 M values, the keys of 5x5 windows 60 M.
-        scores_BPNSS = pair_scores(queries, keys, pairs, grid, temperature, head_indices, per_head)
-        whole_frame = window == (grid.height, grid.width)
-        if whole_frame:
-            scores_BPNSK = scores_BPNSS
+        rule = (head_indices, per_head)
+        if window == (grid.height, grid.width):
+            scores_BPNSK = pair_scores(queries, keys, pairs, grid, temperature, *rule)
         else:
             index_PSK = window_tokens(centres_PS2, window, grid)
-            scores_BPNSK = scores_BPNSS.gather(-1, index_PSK[None, :, None].expand(*scores_BPNSS.shape[:3], -1, -1))
+            found = _scores_of_map if whole_map else _scores_of_windows
+            scores_BPNSK = found(queries, keys, pairs, index_PSK, grid, temperature, *rule)
         # Offsets from the centre, and the centre added back: the same number as absolute coordinates, better rounded.
         moved_BPS2 = reduce(scores_BPNSK, window_offsets(window, scores_BPNSK.device).to(scores_BPNSK)).mean(2)
         return moved_BPS2 + (centres_PS2 - grid.positions(centres_PS2.device, moved_BPS2.dtype))
 
     centres = centres.to(queries.device)
-    num_maps = queries.shape[2] if per_head else 1
-    chunk = pairs_per_chunk(queries, grid, num_maps, window[0] * window[1], memory_limit)
+    num_maps, places = queries.shape[2] if per_head else 1, window[0] * window[1]
+    whole_map = WHOLE_MAP * places >= grid.per_frame
+    chunk = pairs_per_chunk(queries, grid, num_maps, places, memory_limit, whole_map)
     if len(pairs) <= chunk:
         return of_chunk(queries, keys, pairs, centres)
     parts = [

@@ -34,17 +34,32 @@ def pair_scores(
     Returns:
         (B, P, 1, S, S), or (B, P, N, S, S) if per_head.
     """
-    dtype = torch.promote_types(queries.dtype, torch.float32)
+    dtype = score_dtype(queries)
     pairs = pairs.to(queries.device)
-    q_BPSND = grid.split_frames(queries).index_select(1, pairs[:, 0]).to(dtype)
-    k_BPSND = grid.split_frames(keys).index_select(1, pairs[:, 1]).to(dtype)
+    q_BPSND, k_BPSND = (
+        merged_heads(grid.split_frames(held).index_select(1, frames), head_indices, per_head).to(dtype)
+        for held, frames in ((queries, pairs[:, 0]), (keys, pairs[:, 1]))
+    )
+    scale = temperature * score_scale(queries, head_indices, per_head)
+    return (q_BPSND.transpose(2, 3) * scale) @ k_BPSND.permute(0, 1, 3, 4, 2)
+
+
+def merged_heads(x_BPSND: Tensor, head_indices: tuple[int, ...] | None, per_head: bool) -> Tensor:
+    """q or k whose products are scores: the chosen heads, apart (per_head) or as one long vector."""
     if head_indices is not None:
-        q_BPSND, k_BPSND = _pick_heads(q_BPSND, head_indices), _pick_heads(k_BPSND, head_indices)
-    num_heads, dim = q_BPSND.shape[-2:]
-    if per_head:
-        return (q_BPSND.transpose(2, 3) * (temperature / math.sqrt(dim))) @ k_BPSND.permute(0, 1, 3, 4, 2)
-    q_BPSC, k_BPSC = q_BPSND.flatten(-2), k_BPSND.flatten(-2)
-    return ((q_BPSC * (temperature / (num_heads * math.sqrt(dim)))) @ k_BPSC.transpose(-1, -2)).unsqueeze(2)
+        x_BPSND = _pick_heads(x_BPSND, head_indices)
+    return x_BPSND if per_head else x_BPSND.flatten(-2).unsqueeze(-2)
+
+
+def score_dtype(x: Tensor) -> torch.dtype:
+    """What products of q and k are taken in: float32, or float64 if they are."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def score_scale(x: Tensor, head_indices: tuple[int, ...] | None, per_head: bool) -> float:
+    """1 / sqrt(D), over the number of heads that are averaged, for q or k (..., N, D)."""
+    num_heads = 1 if per_head else x.shape[-2] if head_indices is None else len(head_indices)
+    return 1 / (num_heads * math.sqrt(x.shape[-1]))
 
 
 def _pick_heads(x_BPSND: Tensor, head_indices: tuple[int, ...]) -> Tensor:
@@ -57,14 +72,17 @@ def _pick_heads(x_BPSND: Tensor, head_indices: tuple[int, ...]) -> Tensor:
     return x_BPSND[..., list(head_indices), :]
 
 
-def pairs_per_chunk(queries: Tensor, grid: TokenGrid, num_maps: int, window: int, memory_limit: int) -> int:
+def pairs_per_chunk(
+    queries: Tensor, grid: TokenGrid, num_maps: int, window: int, memory_limit: int, whole_map: bool = True
+) -> int:
     """How many frame pairs fit in `memory_limit` bytes, forward and backward of one chunk together; at least one."""
     batch, _, num_heads, dim = queries.shape
     tokens = grid.per_frame
-    maps = num_maps * tokens * (2 * tokens + 5 * window)  # scores and their gradient; window: index, scores, softmax
-    values = batch * (maps + 4 * tokens * num_heads * dim)  # q and k of the pair, and their gradients
-    size = torch.promote_types(queries.dtype, torch.float32).itemsize
-    return max(1, memory_limit // (values * size))
+    # scores of the whole map and their gradient; of the window: index, scores, softmax
+    maps = num_maps * tokens * (2 * tokens * whole_map + 5 * window)
+    vectors = 4 if whole_map else 6  # q and k of the pair and their gradients; of a window also their product
+    values = batch * (maps + vectors * tokens * num_heads * dim)
+    return max(1, memory_limit // (values * score_dtype(queries).itemsize))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vmt.signals import displacement
 from vmt.signals.displacement import hard_displacement, soft_displacement
 from vmt.signals.frame_pairs import frame_pairs
 from vmt.signals.matching import pair_scores
@@ -27,9 +28,15 @@ def slow_displacement(q, k, pairs, centres, window, grid, temperature, per_head)
     return out
 
 
+@pytest.fixture(params=[0, 10**9], ids=["place by place", "out of the map"])
+def either_way(request, monkeypatch):
+    """Windows read in both ways that there are."""
+    monkeypatch.setattr(displacement, "WHOLE_MAP", request.param)
+
+
 @pytest.mark.parametrize("per_head", [False, True])
 @pytest.mark.parametrize("radius", [1, 2, None])
-def test_fast_equals_slow(radius, per_head):
+def test_fast_equals_slow(radius, per_head, either_way):
     grid, pairs = TokenGrid(3, 4, 5), frame_pairs(3, 2)
     generator = torch.Generator().manual_seed(0)
     q, k = 2 * torch.randn(2, 1, 60, 3, 4, generator=generator, dtype=torch.float64)
@@ -40,7 +47,7 @@ def test_fast_equals_slow(radius, per_head):
 
 
 @pytest.mark.parametrize("radius", [1, 2, None])
-def test_attention_on_one_place_gives_that_place_exactly(radius):
+def test_attention_on_one_place_gives_that_place_exactly(radius, either_way):
     """No slot is masked out, and no slot has another one's coordinate (a public implementation does both)."""
     grid, pairs = TokenGrid(2, 5, 6), frame_pairs(2, 1)
     window = window_size(grid, radius)
@@ -54,7 +61,7 @@ def test_attention_on_one_place_gives_that_place_exactly(radius):
         assert torch.equal(hard_displacement(*given)[0, 0], exact)
 
 
-def test_every_key_can_be_reached_by_the_gradient():
+def test_every_key_can_be_reached_by_the_gradient(either_way):
     """Identity motion on the published window: a public implementation reaches 20 % of the keys."""
     grid, pairs = TokenGrid(2, 30, 52), frame_pairs(2, 1)
     q, k = torch.randn(2, 1, grid.num_tokens, 1, 8, generator=torch.Generator().manual_seed(0))
@@ -68,7 +75,7 @@ def test_every_key_can_be_reached_by_the_gradient():
 @pytest.mark.parametrize("per_head", [False, True])
 @pytest.mark.parametrize("radius", [1, None])
 @pytest.mark.parametrize("memory_limit", [1, 2**30])
-def test_gradient_against_finite_differences(radius, per_head, memory_limit):
+def test_gradient_against_finite_differences(radius, per_head, memory_limit, either_way):
     grid, pairs = TokenGrid(3, 3, 4), frame_pairs(3, 2)
     generator = torch.Generator().manual_seed(0)
     q, k = torch.randn(2, 2, 36, 2, 3, generator=generator, dtype=torch.float64)
@@ -82,7 +89,7 @@ def test_gradient_against_finite_differences(radius, per_head, memory_limit):
     assert torch.autograd.gradcheck(measure, (q.requires_grad_(), k.requires_grad_()), fast_mode=True)
 
 
-def test_chunks_change_neither_value_nor_gradient():
+def test_chunks_change_neither_value_nor_gradient(either_way):
     grid, pairs = TokenGrid(5, 4, 6), frame_pairs(5, 3)
     q, k = torch.randn(2, 2, grid.num_tokens, 2, 8, generator=torch.Generator().manual_seed(0))
     centres = window_centres(torch.arange(24).expand(len(pairs), -1), grid, 1)
@@ -136,6 +143,20 @@ def test_memory_of_forward_and_backward_at_full_size(radius, tile):
     assert 100e6 < live.peak < 1e9
     # What one gather of the keys of every window would take, for the smallest of these windows.
     assert 57 * 1560 * 25 * 1536 * 2 > 5e9
+
+
+def test_memory_of_small_windows_grows_with_their_places_not_with_the_frame():
+    """One pair of frames with four times the tokens: four times the memory, where the map would take sixteen times."""
+    peaks = []
+    for height, width in ((30, 52), (60, 104)):
+        grid = TokenGrid(2, height, width)
+        q, k = (torch.empty(1, grid.num_tokens, 1, 4, device="meta", requires_grad=True) for _ in range(2))
+        centres = window_centres(torch.arange(grid.per_frame)[None], grid, 2).to("meta")
+        with LiveBytes() as live:
+            soft_displacement(q, k, frame_pairs(2, 1), centres, (5, 5), grid).sum().backward()
+        peaks.append(live.peak)
+    assert 3.9 < peaks[1] / peaks[0] < 4.1
+    assert peaks[1] < 4 * grid.per_frame**2
 
 
 def test_hard_displacement_has_no_gradient_and_takes_the_best_of_the_window():
