@@ -27,6 +27,9 @@ class RareOptions:
     max_steps: int = DEFAULT.max_steps
     latent_steps: int = 0
     latent_strength: float = LATENT.strength
+    reuse_steps: int = DEFAULT.reuse_steps
+    turn: float = DEFAULT.turn
+    window_share: float = DEFAULT.window_share
 
 
 class GuidanceOptions(io.ComfyNode):
@@ -116,6 +119,35 @@ class GuidanceOptions(io.ComfyNode):
                     step=0.005,
                     optional=True,
                     tooltip="How far one of these moves the video.",
+                ),
+                io.Int.Input(
+                    "reuse_steps",
+                    default=DEFAULT.reuse_steps,
+                    min=0,
+                    max=1000,
+                    optional=True,
+                    tooltip="Gradient skip across sampling steps: a direction serves so many further steps too, as "
+                    "long as the predicted motion has not turned. 0: each guided step computes its own.",
+                ),
+                io.Float.Input(
+                    "turn",
+                    default=DEFAULT.turn,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="With reuse_steps: cosine between the predicted motion then and now, below which it has "
+                    "turned.",
+                ),
+                io.Float.Input(
+                    "window_share",
+                    default=DEFAULT.window_share,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="FastVMT's corresponding-window loss beside the AMF's: what lies in the windows should "
+                    "change little over time. By length of the gradients; published is about 0.2. 0: off.",
                 ),
             ],
             outputs=[GuidanceOptionsType.Output(display_name="options")],

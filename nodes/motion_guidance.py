@@ -113,7 +113,8 @@ def guided_model(
             GuidanceConfig(
                 strength=strength, inner_steps=inner_steps, recompute_every=recompute_every,
                 strength_decay=options.strength_decay, look_ahead=look_ahead, share_forward=options.share_forward,
-                max_steps=options.max_steps, **common,
+                max_steps=options.max_steps, reuse_steps=options.reuse_steps, turn=options.turn,
+                window_share=options.window_share, **common,
             ),
             GuidanceConfig(
                 strength=options.latent_strength, inner_steps=options.latent_steps, recompute_every=1, **common

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from ...vmt.errors import InputError
+from ...vmt.guidance.balance import balanced
 from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
+from ...vmt.signals.corresponding_windows import corresponding_window_loss
 from .capture import Tap, capture_queries_keys, predicted_velocity
 from .checkpoint import CHECKPOINTS
 from .gradient_scale import GradientScale
@@ -73,6 +75,9 @@ class AttentionGuidance(Guidance):
         wan, prompts = guider.inner_model, guider.conds["positive"]
         level = min(float(sigma), self.flow.sigma) if self.config.look_ahead else float(sigma)
 
+        def of_videos(losses):
+            return losses.unflatten(0, (-1, x.shape[0])).mean(0)  # over prompts
+
         def loss_fn(latent):
             scale = GradientScale()
             seen, at = beside_known(model, scale.reduce(latent), sigmas, denoise_mask), sigmas
@@ -83,8 +88,11 @@ class AttentionGuidance(Guidance):
             captured = scale.enlarge([*queries.values(), *keys.values()])
             queries = dict(zip(queries, captured[: len(queries)], strict=True))
             keys = dict(zip(keys, captured[len(queries) :], strict=True))
-            loss = attention_flow_loss(self.flow, queries, keys, self.mask)
-            return loss.unflatten(0, (-1, latent.shape[0])).mean(0)  # over prompts
+            loss = of_videos(attention_flow_loss(self.flow, queries, keys, self.mask))
+            if self.config.window_share and latent.requires_grad:
+                windows = of_videos(corresponding_window_loss(self.flow, keys))
+                loss = balanced(loss, windows, [*queries.values(), *keys.values()], self.config.window_share)
+            return loss
 
         return loss_fn
 

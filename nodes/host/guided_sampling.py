@@ -140,18 +140,22 @@ class Guidance:
 
     def _guided(self, sampler_function, levels: list[float]):
         """The sampler function with guided steps in it. `levels`: all noise levels of the run that are guided."""
-        skip, last, memory = GradientSkip(self.config.recompute_every), LastPrediction(), StepDown()
+        config, last, memory = self.config, LastPrediction(), StepDown()
+        skip = GradientSkip(config.recompute_every, config.reuse_steps, config.turn)
+        looks_on = self.needs_prediction or config.share_forward or config.reuse_steps
 
         def guided(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
             extra_args = extra_args or {}
-            watched = last.kept_in(extra_args) if self.needs_prediction or self.config.share_forward else extra_args
+            watched = last.kept_in(extra_args) if looks_on else extra_args
 
             def change(x, i):
                 if self.needs_prediction and last.velocity is None:
                     return x
                 number = sum(level >= float(sigmas[i]) for level in levels)
                 title = f"Motion guidance: step {number} of {len(levels)}"
-                step = partial(self._guided_step, model, x, sigmas[i], extra_args, skip, title, last.velocity)
+                skip.begin_step(None if last.velocity is None else x - sigmas[i] * last.velocity)
+                velocity = last.velocity if self.needs_prediction or config.share_forward else None
+                step = partial(self._guided_step, model, x, sigmas[i], extra_args, skip, title, velocity)
                 return memory.run(step, lambda: self.ways(model, x))
 
             steps = [i for i, level in enumerate(sigmas[:-1].tolist()) if level in levels]

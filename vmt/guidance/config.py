@@ -23,9 +23,14 @@ class GuidanceConfig:
     max_steps: int = 0  # at most so many denoising steps are guided, spread evenly over the range; 0 = all in it
     inner_steps: int = 4  # updates of the latent per guided denoising step
     recompute_every: int = 2  # a gradient is evaluated on every n-th inner step and re-applied in between
+    reuse_steps: int = 0  # a gradient also serves up to so many further denoising steps, until the prediction turns
+    turn: float = 0.9  # cosine of the predicted motion then and now, below which it has turned
     update: Literal["rms", "adam", "sign"] = "rms"
     strength_decay: float = 0.0  # inner step j of J uses strength * (1 - strength_decay * j / J)
     loss_floor: float = 1e-8  # samples below are left alone: motion off by 1e-4 of the frame is rounding, not error
+    window_share: float = (
+        0.0  # of the corresponding-window loss beside the AMF's, by length of their gradients; 0 = off
+    )
     smoothing: float = 0.0  # blur of a gradient over the frame: standard deviation in latent cells; 0 = none
     look_ahead: bool = True  # read the motion in the clip that is predicted, at the reference's noise level
     share_forward: bool = False  # look ahead by the sampler's last prediction, not by a forward pass at each gradient
@@ -38,8 +43,11 @@ class GuidanceConfig:
         self._check("max_steps", self.max_steps >= 0, "0 or more")
         self._check("inner_steps", self.inner_steps >= 0, "0 or more")
         self._check("recompute_every", self.recompute_every >= 1, "1 or more")
+        self._check("reuse_steps", self.reuse_steps >= 0, "0 or more")
+        self._check("turn", -1 <= self.turn <= 1, "-1 to 1")
         self._check("update", self.update in UPDATES, " or ".join(UPDATES))
         self._check("strength_decay", 0 <= self.strength_decay <= 1, "0 to 1")
+        self._check("window_share", self.window_share >= 0, "0 or more")
         self._check("smoothing", self.smoothing >= 0, "0 or more")
         self._check("loss_floor", self.loss_floor >= 0, "0 or more")
         if self.sigma_end > self.sigma_start:
