@@ -1,0 +1,159 @@
+"""Defects of a public release of FastVMT, made again: each fails a check that our code passes.
+
+Others stand beside what they are about: windows clamped by element in `test_windows`, coordinates without the window's
+centre in `test_attention_flow`, a bfloat16 latent in `test_optimize_latent`, a bfloat16 timestep in
+`test_flow_matching`; those of a run in the host's tests.
+"""
+
+import pytest
+import torch
+
+from tests.core.signals.test_corresponding_windows import flow_of, random_keys
+from tests.core.signals.test_displacement import LiveBytes
+from vmt.signals.corresponding_windows import corresponding_window_loss
+from vmt.signals.displacement import soft_displacement
+from vmt.signals.frame_pairs import distance_weights, frame_pairs
+from vmt.signals.windows import window_centres, window_tokens
+from vmt.token_grid import TokenGrid
+
+
+def fails(check, *given) -> bool:
+    try:
+        check(*given)
+    except AssertionError:
+        return True
+    return False
+
+
+# ---- which values belong to which token
+
+
+def tokens_keep_their_own_values(split):
+    """Encode (token, head) in q: what is used at a token comes from that token, on every head."""
+    grid, heads = TokenGrid(2, 4, 6), 12
+    q = torch.stack([torch.arange(48.0)[:, None].expand(48, heads), torch.arange(heads).expand(48, heads)], -1)
+    used = split(q[None].flatten(-2), grid, heads)
+    assert torch.equal(used[0, :, :, :, 0].flatten(0, 1), torch.arange(48.0)[:, None].expand(48, heads))
+    assert torch.equal(used[0, ..., 1], torch.arange(heads).float().expand(2, 24, heads))
+
+
+def test_heads_taken_for_tokens_would_be_noticed():
+    def released(q, grid, heads):
+        by_head = q.unflatten(-1, (heads, -1))
+        mean_of_twelve = by_head.unflatten(1, (-1, heads)).mean(2)  # (B, N/12, heads, D)
+        return grid.split_frames(mean_of_twelve.flatten(1, 2))[..., None, :].expand(-1, -1, -1, heads, -1)
+
+    def ours(q, grid, heads):
+        return grid.split_frames(q.unflatten(-1, (heads, -1)))
+
+    tokens_keep_their_own_values(ours)
+    assert fails(tokens_keep_their_own_values, released)
+
+
+# ---- what a window's place counts for
+
+
+def attention_on_one_place_gives_that_place(displacement):
+    grid, pairs = TokenGrid(2, 5, 6), frame_pairs(2, 1)
+    keys = torch.eye(30).expand(2, 30, 30).reshape(1, 60, 1, 30)
+    for target in range(30):
+        queries = 1e4 * torch.eye(30)[target].expand(1, 60, 1, 30)
+        centres = window_centres(torch.full((1, 30), target), grid, 2)
+        moved = displacement(queries, keys, pairs, centres, (5, 5), grid)
+        assert torch.equal(moved[0, 0], grid.positions()[target] - grid.positions())
+
+
+def test_a_checkerboard_over_the_coordinates_would_be_noticed():
+    def released(queries, keys, pairs, centres, window, grid):
+        tokens = window_tokens(centres, window, grid)[0]  # (S, K)
+        place = grid.positions()[tokens]
+        score = torch.einsum("sd,skd->sk", queries[0, :30, 0], keys[0, 30:, 0][tokens])
+        even = (place.long() % 2 == 0).all(-1, keepdim=True)  # the probability of the others stays in the sum
+        return (score.softmax(-1)[..., None] * place * even).sum(1)[None, None] - grid.positions()
+
+    attention_on_one_place_gives_that_place(soft_displacement)
+    assert fails(attention_on_one_place_gives_that_place, released)
+
+
+# ---- corresponding windows
+
+
+def differing_vectors_of_equal_mean_are_seen(loss):
+    keys = random_keys(seed=3)
+    keys = keys - keys.mean(-1, keepdim=True)
+    assert loss(flow_of(random_keys(seed=1), random_keys(seed=2)), {0: keys}).item() > 0.1
+
+
+def order_in_the_window_does_not_count(loss):
+    flow = flow_of(random_keys(seed=1), random_keys(seed=2), radius=None)
+    keys = random_keys(seed=3)
+    frames = flow.grid.split_frames(keys).unbind(1)  # each in an order of its own
+    shuffled = torch.cat([frame[:, torch.randperm(42)] for frame in frames], 1)
+    torch.testing.assert_close(loss(flow, {0: keys}), loss(flow, {0: shuffled}))
+
+
+@pytest.mark.parametrize("check", [differing_vectors_of_equal_mean_are_seen, order_in_the_window_does_not_count])
+def test_a_window_loss_of_channel_means_slot_by_slot_would_be_noticed(check):
+    def released(flow, keys):
+        means = flow.grid.split_frames(keys[0]).mean((-1, -2))  # (B, F, S): one number a token
+        total = torch.zeros(1, dtype=means.dtype)
+        held = {tuple(pair): n for n, pair in enumerate(flow.pairs.tolist())}
+        for (i, j), n in held.items():
+            if (i, j + 1) in held:
+                near, far = (
+                    means[0, frame][window_tokens(flow.blocks[0].centres[p], (3, 3), flow.grid)]
+                    if flow.config.radius
+                    else means[0, frame].expand(42, 42)
+                    for p, frame in ((n, j), (held[i, j + 1], j + 1))
+                )
+                total += (far - near).norm(dim=-1).mean()
+        return total
+
+    check(corresponding_window_loss)
+    assert fails(check, released)
+
+
+# ---- short clips
+
+
+def short_clips_have_weights(weights):
+    for frames in (2, 3, 4):
+        pairs = frame_pairs(frames, 3)
+        found = weights(pairs, 3)
+        assert len(found) == len(pairs) and 0.8 - 1e-6 <= found.min() and found.max() == 1
+
+
+def test_weights_laid_out_for_long_clips_would_be_noticed():
+    def released(pairs, span):
+        frames = int(pairs.max()) + 1
+        per_frame = torch.linspace(1, 0.8, span)
+        # one row of `span` weights for every frame that has so many behind it
+        return torch.cat([per_frame for _ in range(frames - span)] + [per_frame[:n] for n in range(span - 1, 0, -1)])
+
+    short_clips_have_weights(distance_weights)
+    assert fails(short_clips_have_weights, released)
+
+
+# ---- memory
+
+
+def gradient_of_a_long_clip_stays_below_a_gigabyte(displacement):
+    grid, pairs = TokenGrid(21, 30, 52), frame_pairs(21, 3)
+    q, k = (torch.empty(1, grid.num_tokens, 1, 128, device="meta", requires_grad=True) for _ in range(2))
+    centres = window_centres(torch.arange(1560).expand(57, -1), grid, 10, (3, 4)).to("meta")
+    with LiveBytes() as live:
+        displacement(q, k, pairs, centres, (21, 21), grid).sum().backward()
+    assert live.peak < 1e9
+
+
+def test_keys_laid_out_window_by_window_would_be_noticed():
+    def released(queries, keys, pairs, centres, window, grid):
+        tokens, moved = window_tokens(centres, window, grid), []
+        q, k = grid.split_frames(queries)[0, :, :, 0], grid.split_frames(keys)[0, :, :, 0]
+        for n, (i, j) in enumerate(pairs.tolist()):
+            laid_out = k[j][tokens[n]]  # (S, K, D)
+            moved.append(torch.einsum("sd,skd->sk", q[i], laid_out).softmax(-1))
+        return torch.stack(moved)
+
+    gradient_of_a_long_clip_stays_below_a_gigabyte(soft_displacement)
+    assert fails(gradient_of_a_long_clip_stays_below_a_gigabyte, released)
