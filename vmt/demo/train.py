@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from copy import deepcopy
@@ -13,8 +14,10 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from .corrections import FOLDER, make_corrections
 from .frame_guidance import FrameGuidance
 from .sampling import load_dit, load_vae
+from .train_corrections import train_corrections
 from .train_dit import make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
 from .wan_dit import WanDiT, WanShape
@@ -23,6 +26,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 DIT_FILE = Path("diffusion_models") / "vmt_demo_wan_t2v.safetensors"
 VAE_FILE = Path("vae") / "vmt_demo_wan_vae.safetensors"
 STEADY_LR = 6e-4
+CORRECTIONS_LR = 3e-4
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -45,6 +49,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--steady-steps", type=int, default=2000, help="after them, towards its own draws under frame guidance"
     )
+    parser.add_argument(
+        "--corrections", type=int, default=640, help="own draws to correct and to learn from, after that; 0: none"
+    )
+    parser.add_argument("--correction-steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
@@ -66,8 +74,9 @@ def first_dit(options: argparse.Namespace) -> WanDiT:
 
 
 def dit_runs(further: bool) -> list[str]:
-    """Names of the DiT's two runs, on the data and towards its guided draws: each has a checkpoint of its own."""
-    return ["dit.further", "dit.further.steady"] if further else ["dit", "dit.steady"]
+    """Names of the DiT's runs, on the data, towards its guided draws, on corrections: each has its own checkpoint."""
+    first = "dit.further" if further else "dit"
+    return [first, f"{first}.steady", f"{first}.corrected"]
 
 
 def main(argv: list[str]) -> int:
@@ -103,10 +112,19 @@ def main(argv: list[str]) -> int:
             min(options.lr, STEADY_LR), options.device, until=until, further=True,
             guided=partial(FrameGuidance().velocity, taught.eval().requires_grad_(False)),
         )  # fmt: skip
+        if options.corrections:
+            draws = make_corrections(options.work, dit.eval(), vae, options.corrections, options.device, until=until)
+            dit = train_corrections(
+                checkpoints[2], draws, clips, dit, options.correction_steps, min(options.lr, CORRECTIONS_LR),
+                options.device, until=until,
+            )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"})
-        if options.further:  # the next further run begins with these weights, not with this run's last step
+        if (
+            options.further
+        ):  # the next further run begins with these weights, not with this run's last step, nor with its draws
             for checkpoint in checkpoints:
-                checkpoint.unlink()
+                checkpoint.unlink(missing_ok=True)
+            shutil.rmtree(options.work / FOLDER, ignore_errors=True)
     except TimeoutError as error:
         print(error)
         return 3

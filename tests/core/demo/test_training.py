@@ -205,7 +205,7 @@ class TestDitTraining:
         save_half(WanVAE(4), tmp_path / VAE_FILE, {})
         options = [
             "--further", "--images", "32", "--clips", "8", "--first-clip", "8", "--batch", "1",
-            "--steps", str(steps[0]), "--steady-steps", str(steps[1]),
+            "--steps", str(steps[0]), "--steady-steps", str(steps[1]), "--corrections", "0",
             "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
         ]  # fmt: skip
         weights = [(tmp_path / DIT_FILE).read_bytes()]

@@ -1,0 +1,208 @@
+"""The demo model's own draws and what they should have been: the same thing on the same ground, moving evenly.
+
+A model draws by many steps, each from what it drew before, and was never shown what its own mistakes look like. Here it
+draws clips of training prompts; where the thing goes is then smoothed, the clip is drawn again with it, and the model
+learns, at each point of the way it took, to end there (`train_corrections`). Learning on the states one's own policy
+comes to is DAgger (arXiv 1011.0686).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..errors import InputError
+from ..flow_matching import seeded_noise, shifted_sigmas
+from ..metrics.centroid import mask_track, object_mask
+from ..metrics.components import count_components
+from ..synthetic.render import render
+from ..synthetic.sample import sample_scene
+from ..synthetic.scene import Scene, SceneObject
+from .sampling import decode
+from .train_dit import compiled, latent_scale
+from .vocabulary import COLOURS, encode, tokenize
+from .wan_dit import WanDiT
+from .wan_vae import WanVAE
+
+FOLDER = "corrections"
+SHARD = 64  # draws in one file
+STEPS, SHIFT, CFG = 20, 5.0, 4.0  # as the model is judged
+LOWEST = 0.4  # noise level; below it a thing stays where it is
+MOST = 1.8  # longest step of an even path, in median steps
+FAINT = 0.5  # pixels: steps below count as so long, as in `metrics.trajectory.has_jump`
+STILL_GROUND = 0.01  # mean change of the ground over time, 0..1, above which the camera moves
+EDGE = 3  # pixels around a thing that are drawn again with it
+SIZES = 0.12, 0.175  # of the frame's side: about those of training
+ANGLES = (-0.1, -0.05, 0.0, 0.05, 0.1)  # radians, tried for the new thing
+
+
+class Corrections(NamedTuple):
+    """N draws. L noise levels of their way, falling.
+
+    x: (N,L,16,F,h,w) float16 where the way was; wanted, unguided: velocities the model gave there, under the prompt and
+    the null prompt. shift: (N,16,F,h,w) float16, latent of the corrected clip minus that of the draw. sigmas: (L,).
+    words: (N,M) numbers of the prompt.
+    """
+
+    x: Tensor
+    wanted: Tensor
+    unguided: Tensor
+    shift: Tensor
+    sigmas: Tensor
+    words: Tensor
+
+
+def even_path(track: np.ndarray, trusted: np.ndarray, most: float = MOST) -> np.ndarray:
+    """The nearest smooth path (T,2) no step of which is longer than `most` times the median step.
+
+    It minimises sum over trusted frames of |p - track|^2 + stiffness * sum |second difference of p|^2, with the lowest
+    stiffness of a row that will do. The stiffest is a straight line at even speed, so there always is one.
+
+    Args:
+        track: (T,2) pixels. trusted: (T,) bool, frames in which the thing was really there; two or more.
+    """
+    bend = np.diff(np.eye(len(track)), 2, axis=0)
+    weight = np.diag(trusted.astype(float))
+    for stiffness in np.geomspace(3, 3e6, 42):
+        path = np.linalg.solve(weight + stiffness * bend.T @ bend, weight @ track)
+        step = np.linalg.norm(np.diff(path, axis=0), axis=-1).clip(FAINT)
+        if step.max() <= most * np.median(step):
+            break
+    return path
+
+
+def corrected(scene: Scene, frames: Tensor) -> Tensor | None:
+    """The clip as it should have been: the thing whole, in every frame, on an even path.
+
+    Args:
+        scene: what the prompt was made of, with one thing. frames: (T,H,W,3) float 0..1, as drawn.
+    Returns:
+        frames as above, or None where there is nothing to go by: no single thing in half of the frames, or a ground
+        that moves.
+    """
+    mask = object_mask(frames)
+    track, visible = mask_track(mask)
+    track, trusted = track.double().numpy(), visible.numpy() & (count_components(mask) == 1)
+    ground = _ground(frames.numpy(), mask)
+    if trusted.mean() < 0.5 or ground is None:
+        return None
+    thing, area = scene.objects[0], np.median(mask[trusted].sum((1, 2)))
+    path = even_path(track, trusted)
+
+    def drawn(path: np.ndarray, size: float, angle: float):
+        moved = SceneObject(
+            thing.shape, thing.colour, size, torch.from_numpy(path).float(), torch.full((len(path),), angle)
+        )
+        return render(Scene(scene.ground, scene.camera, [moved]))
+
+    size = thing.size * float(area / drawn(path, thing.size, 0.0).masks[0].sum((1, 2)).median()) ** 0.5
+    size = min(max(size, SIZES[0] * mask.shape[1]), SIZES[1] * mask.shape[1])
+    overlap = {angle: np.minimum(drawn(track, size, angle).masks[0].numpy(), mask).sum() for angle in ANGLES}
+    clip = drawn(path, size, max(overlap, key=overlap.get))
+    cover, there = clip.masks[0][..., None], torch.from_numpy(_around(mask))[..., None]
+    bare = torch.where(there, torch.from_numpy(ground), frames)
+    return bare * (1 - cover) + torch.tensor(COLOURS[thing.colour]) / 255 * cover
+
+
+def _around(mask: np.ndarray) -> np.ndarray:
+    square = np.ones((2 * EDGE + 1,) * 2, np.uint8)
+    return np.stack([cv2.dilate(frame.astype(np.uint8), square) for frame in mask]).astype(bool)
+
+
+def _ground(frames: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """(H,W,3) what is behind the thing; None if it does not stay as it is."""
+    bare = np.ma.masked_array(frames, np.repeat(_around(mask)[..., None], 3, -1))
+    ground = np.ma.median(bare, 0)
+    if np.ma.abs(bare - ground).mean() > STILL_GROUND:
+        return None
+    never = np.ma.getmaskarray(ground)[..., 0].astype(np.uint8)
+    filled = cv2.inpaint((255 * ground.filled(0)).astype(np.uint8), never, 3, cv2.INPAINT_TELEA)
+    return np.where(never[..., None], filled / np.float32(255), ground.filled(0)).astype(np.float32)
+
+
+@torch.no_grad()
+def make_corrections(
+    folder: Path, dit: WanDiT, vae: WanVAE, count: int, device: str = "cpu", say=print, until: float = float("inf"),
+    batch: int = 8,
+) -> Corrections:  # fmt: skip
+    """Corrections of about so many draws of training prompts, made once and kept in shards under `folder`.
+
+    Raises:
+        TimeoutError: it is past `until`; what is made is kept.
+        InputError: no draw can be corrected.
+    """
+    forward, started, parts = compiled(_forward), time.time(), []
+    for shard in range(-(-count // SHARD)):
+        path = folder / FOLDER / f"{shard:04d}.safetensors"
+        if not path.exists():
+            numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
+            found = [_draw_and_correct(forward, dit, vae, first, batch, device) for first in numbers]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            save_file(_joined(found)._asdict(), partial)
+            partial.replace(path)
+            say(f"own draws corrected: {SHARD * (shard + 1)}/{count}  {time.time() - started:.0f} s")
+        parts.append(Corrections(**load_file(path)))
+        if time.time() > until:
+            raise TimeoutError("time is up; run the command again to go on")
+    draws = _joined(parts)
+    if not len(draws.x):
+        raise InputError(
+            f"Of {count} draws none shows a single thing on a still ground: nothing can be corrected. "
+            "Train the model longer first (--steps), or leave corrections out (--corrections 0)."
+        )
+    return Corrections(*(tensor.to(device) for tensor in draws))
+
+
+def _joined(parts: list[Corrections]) -> Corrections:
+    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in Corrections._fields}
+    return Corrections(**{**joined, "sigmas": parts[0].sigmas})
+
+
+def _forward(dit, x, timestep, context):
+    return dit(x, timestep, context).float()
+
+
+def _draw_and_correct(forward: Callable, dit, vae, first: int, count: int, device: str) -> Corrections:
+    scenes = [sample_scene(Random(f"own {first + i}"), "single") for i in range(count)]
+    captions = [scene.caption for scene in scenes]
+    context = torch.stack([encode(text)[0] for text in [*captions, *[""] * count]]).to(device)
+    side = scenes[0].camera.shape[0] // 4 + 1
+    x = torch.stack([seeded_noise((16, side, 16, 16), 700_000 + first + i) for i in range(count)]).to(device)
+    levels, way = shifted_sigmas(STEPS, SHIFT).tolist(), []
+    for level, lower in pairwise(levels):
+        timestep = torch.full((2 * count,), 1000 * level, device=device)
+        with torch.autocast(device, torch.bfloat16):
+            wanted, unguided = forward(dit, torch.cat([x, x]), timestep, context).chunk(2)
+        if level > LOWEST:
+            way.append((x, wanted, unguided))
+        x = x + (lower - level) * (unguided + CFG * (wanted - unguided))
+    kept, shifts = [], []
+    for i, (scene, frames) in enumerate(zip(scenes, decode(vae, x), strict=True)):
+        better = corrected(scene, frames)
+        if better is not None:
+            kept.append(i)
+            shifts.append(_latent(vae, better, device) - _latent(vae, frames, device))
+    x, wanted, unguided = (torch.stack(tensors, 1)[kept].half().cpu() for tensors in zip(*way, strict=True))
+    shift = torch.cat(shifts).half().cpu() if kept else x.new_empty(0, *x.shape[2:])
+    words = torch.tensor([tokenize(caption)[0] for caption in captions])[kept]
+    sigmas = torch.tensor([level for level in levels if level > LOWEST])
+    return Corrections(x, wanted, unguided, shift, sigmas, words)
+
+
+def _latent(vae: WanVAE, frames: Tensor, device: str) -> Tensor:
+    """(1,16,F,h,w) in the DiT's scale."""
+    mean, std = latent_scale(device)
+    video = (frames.to(device) * 2 - 1).movedim(-1, 0)[None].contiguous(memory_format=torch.channels_last_3d)
+    with torch.autocast(device, torch.bfloat16):
+        return (vae.encode(video).float() - mean) / std
