@@ -5,7 +5,7 @@ import json
 import pytest
 from clip_files import TEXT, VISION, write_clip
 
-from vmt.bench import command, cost, cost_rows
+from vmt.bench import command, cost, cost_rows, wall_clock
 from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
 from vmt.bench.fake_wan import FakeWan
@@ -130,3 +130,9 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     assert command.main(["transfer", *again]) == 0
     repeated = json.loads((tmp_path / "again" / "transfer.json").read_text())
     assert untimed(repeated["methods"]) == untimed(report["methods"]), "bit for bit the same"
+
+
+def test_methods_are_timed_side_by_side():
+    found = wall_clock.ratios(["free"], 1, True, changed(api_graph.load(WORKFLOW), [*QUICK, *SMALL]))
+    assert list(found) == ["unguided", "free"] and found["unguided"][1] == 1
+    assert found["free"][0] > 0 and found["free"][1] == pytest.approx(found["free"][0] / found["unguided"][0])

@@ -1,6 +1,7 @@
 """`python3 -m vmt bench cost`: what a whole run costs in floating-point operations, plain and guided.
 
-Counted under fake tensors, so no weights and no GPU are needed, whatever the size of the model.
+Counted under fake tensors, so no weights and no GPU are needed, whatever the size of the model. Of the demo model the
+time can be taken as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from ..guidance.presets import PRESETS
 from ..signals.attention_flow import AttentionFlowConfig
 from . import cost_rows
 from .fake_wan import CHECKPOINTS, Cost, FakeWan
+from .report import FLOOR
+from .wall_clock import ratios
 
 # Sizes of the published weights: arXiv 2503.20314, table 2.
 SHAPES = {"wan2.1-1.3b": WanShape(1536, 8960, 30), "wan2.1-14b": WanShape(5120, 13824, 40)}
@@ -47,6 +50,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--kept", choices=CHECKPOINTS[:3], default="selective",
         help="what gradients compute again: nothing, all but attention, or whole blocks (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--timed", type=int, default=0, metavar="N", help="also run the demo model on N cases and tell the seconds"
+    )
+    parser.add_argument("--half", action="store_true", help="with --timed: the host's models in bfloat16")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser.parse_args(argv)
 
@@ -58,6 +65,11 @@ def main(argv: list[str]) -> int:
             f"{options.frames} frames and {options.steps} steps were asked for; 4n+1 frames, 5 or more, and 1 step or "
             "more are allowed. Change the one that is not."
         )
+    if options.timed and options.model != "demo":
+        raise InputError(
+            f"--timed was given with {options.model}, whose weights are not here; only the demo model can be timed. "
+            "Use --model demo, or time your own with `bench transfer --workflow`."
+        )
     plain, rows = count(options)
     report = {
         "model": options.model,
@@ -68,6 +80,10 @@ def main(argv: list[str]) -> int:
         "plain_flops": plain.flops,
         "rows": {name: told(cost, plain) for name, cost in {"plain": plain, **rows}.items()},
     }
+    if options.timed:
+        report["timed_cases"] = options.timed
+        for name, (seconds, ratio) in ratios(list(PRESETS), options.timed, options.half).items():
+            report["rows"]["plain" if name == FLOOR else name] |= {"seconds": seconds, "seconds_ratio": ratio}
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table(report["rows"]))
@@ -101,10 +117,13 @@ def told(cost: Cost, plain: Cost) -> dict[str, float]:
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
-    lines = ["| run | PFLOP | of plain | forwards | backwards | activations, GB |", "|---|---|---|---|---|---|"]
+    timed = any("seconds" in row for row in rows.values())
+    heads = ["run", "PFLOP", "of plain", "forwards", "backwards", "activations, GB", *["seconds", "of plain"] * timed]
+    lines = [heads, ["---"] * len(heads)]
     for name, row in rows.items():
-        lines.append(
-            f"| {name} | {row['flops'] / 1e15:.2f} | {row['ratio']:.3f} | {row['forwards']:.1f} | "
-            f"{row['backwards']:.1f} | {row['peak_activation_bytes'] / 1e9:.1f} |"
-        )
-    return "\n".join(lines)
+        cells = [f"{row['flops'] / 1e15:.4g}", f"{row['ratio']:.3f}", f"{row['forwards']:.1f}"]
+        cells += [f"{row['backwards']:.1f}", f"{row['peak_activation_bytes'] / 1e9:.3g}"]
+        if timed:
+            cells += [f"{row['seconds']:.1f}", f"{row['seconds_ratio']:.2f}"] if "seconds" in row else ["–", "–"]
+        lines.append([name, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -113,6 +113,10 @@ class BenchRuns:
         _write(kept, json.dumps(vars(result), indent=1) + "\n")
         return result
 
+    def seconds(self, name: str, case: Case) -> float:
+        """What the host takes for the method's graph on the case; of a method that needs no other case."""
+        return self._made(name, load(name), case, case)["seconds"]
+
     def frames(self, name: str, case: Case, further: int = 0) -> torch.Tensor:
         """The kept result (T,H,W,3) of the case's seed, or of one further on."""
         return read_strip(self._video(name, case, further).with_suffix(".png"))

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from vmt.bench import command
+from vmt.bench import command, cost
 from vmt.bench.cost import BLOCKS, LARGE, SHAPES, SHIFT
 from vmt.bench.cost_rows import guided, plain
 from vmt.bench.fake_wan import FakeWan
@@ -53,8 +53,8 @@ def test_what_presets_may_add(model, allowed):
     levels = shifted_sigmas(50, SHIFT).tolist()[:-1]
     wan = FakeWan(SHAPES[model], (21, 60, 104))
     for name, preset in PRESETS.items():
-        cost = guided(wan, levels, 2, preset, BLOCKS[model], LARGE, "selective")
-        assert 1 < cost.flops / plain(wan, 50, 2).flops <= allowed[name], name
+        found = guided(wan, levels, 2, preset, BLOCKS[model], LARGE, "selective")
+        assert 1 < found.flops / plain(wan, 50, 2).flops <= allowed[name], name
 
 
 def test_latent_flow_takes_no_pass(small):
@@ -99,3 +99,19 @@ def test_sizes_that_no_video_has(bad, capsys):
     with pytest.raises(SystemExit):
         command.main([*DEMO, "--size", bad])
     assert "multiples of 16" in capsys.readouterr().err
+
+
+def test_seconds_stand_beside_the_count(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(
+        cost, "ratios", lambda *asked: {"unguided": (8.0, 1.0), **{name: (12.0, 1.5) for name in PRESETS}}
+    )
+    assert command.main([*DEMO, "--timed", "3", "--json", str(tmp_path / "cost.json")]) == 0
+    rows = json.loads((tmp_path / "cost.json").read_text())["rows"]
+    assert rows["plain"]["seconds"] == 8 and rows["quality"]["seconds_ratio"] == 1.5
+    assert "seconds" not in rows["flowmotion"]
+    assert "| 12.0 | 1.50 |" in capsys.readouterr().out
+
+
+def test_only_the_model_that_is_here_can_be_timed(capsys):
+    assert command.main(["cost", "--model", "wan2.1-14b", "--timed", "1"]) == 2
+    assert "bench transfer --workflow" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""Seconds of guided runs over those of plain ones, side by side in one host."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from .cases import SPLITS, bench_cases
+from .report import FLOOR
+from .runs import BenchRuns
+
+
+def ratios(
+    methods: Sequence[str], num_cases: int, half: bool, workflow: dict | None = None
+) -> dict[str, tuple[float, float]]:
+    """Method -> median seconds of a run, and median of its ratio to the unguided run of the same case.
+
+    The demo model, through a real host. Each case is run by all methods in turn, so that what else the machine does
+    touches all alike; a case before the first warms the host up. Seconds are those of the whole graph, reading and
+    decoding included. workflow: the API-form graph that methods change; None = the demo's.
+    """
+    names = list(dict.fromkeys([FLOOR, *methods]))
+    cases = bench_cases("single_object", num_cases + 1, SPLITS["v1"])
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as folder, BenchRuns(Path(folder), half, workflow=workflow) as runs:
+        for number, case in enumerate(cases):
+            for name in names:
+                taken[name].append(runs.seconds(name, case))
+            print(f"timed {number} of {num_cases} cases", file=sys.stderr, flush=True)
+    return {name: _told(taken[name][1:], taken[FLOOR][1:]) for name in names}
+
+
+def _told(seconds: list[float], plain: list[float]) -> tuple[float, float]:
+    return median(seconds), median(s / p for s, p in zip(seconds, plain, strict=True))
