@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..demo.wan_dit import Attention, WanDiT, WanShape
+from ..demo.wan_dit import Attention, WanDiT, WanShape, run_block
 from ..signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, attention_flow_loss
 from ..signals.frame_pairs import frame_pairs
 from ..signals.latent_flow import LATENT, latent_config, latent_flow_loss
@@ -161,7 +161,7 @@ class FakeWan:
         kept: of CHECKPOINTS: what the forward pass forgets, and the backward pass computes again. "selective" keeps
             the results of attention alone; "nested" forgets attention once more inside a forgotten block.
         """
-        run = {"none": _plainly, "block": _again, "selective": _again_but_attention, "nested": _again_and_again}[kept]
+        run = {"none": run_block, "block": _again, "selective": _again_but_attention, "nested": _again_and_again}[kept]
 
         def work():
             latent = self._latent.float().requires_grad_()
@@ -182,9 +182,9 @@ class FakeWan:
 
         return self._counted(work, grad=True)
 
-    def _queries_keys(self, latent, blocks, through, run=None):
+    def _queries_keys(self, latent, blocks, through, run=run_block):
         last = max(max(blocks), through)
-        taken = self._dit.queries_keys(latent, self._timestep, self._text, {*blocks, last}, run or _plainly)
+        taken = self._dit.queries_keys(latent, self._timestep, self._text, {*blocks, last}, run)
         self._rest_of(self._dit.blocks[last])
         return {block: taken[block] for block in blocks}
 
@@ -224,10 +224,6 @@ def _count(counts: dict[str, int], block, arguments) -> None:
     if torch.is_grad_enabled() and x.requires_grad and not hasattr(x, "_counted"):
         x._counted = True  # once: a block that is computed again gets the same tensor
         x.register_hook(lambda gradient: counts.__setitem__("backward", counts["backward"] + 1))
-
-
-def _plainly(block, *arguments):
-    return block(*arguments)
 
 
 def _again(block, *arguments):

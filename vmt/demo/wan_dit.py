@@ -133,7 +133,7 @@ class Head(nn.Module):
         return self.head(self.norm(x) * (1 + scale) + shift)
 
 
-def _run(block: nn.Module, *arguments: torch.Tensor) -> torch.Tensor:
+def run_block(block: nn.Module, *arguments: torch.Tensor) -> torch.Tensor:
     return block(*arguments)
 
 
@@ -194,7 +194,7 @@ class WanDiT(nn.Module):
         return patches.flatten(2).transpose(1, 2), modulation, self.text_embedding(context), angles, time
 
     def queries_keys(
-        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, blocks: Collection[int], run=_run
+        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, blocks: Collection[int], run=run_block
     ) -> dict[int, tuple[torch.Tensor, torch.Tensor]]:
         """q and k (B,L,N,D) of the self-attention of `blocks`, not rotated, of a pass that ends at the last of them.
 

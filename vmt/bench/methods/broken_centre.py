@@ -2,17 +2,19 @@
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph
-from .method import Method
+from .method import Method, with_preset
 
 SPOILED = "spoiled"
 
 
-def graph(demo: DemoGraph) -> dict:
+def changed(demo: DemoGraph) -> dict:
     extract = api_graph.only(demo.full, EXTRACT)
-    changed = api_graph.with_input(demo.full, extract, "centre", "match")
-    changed = api_graph.with_input(changed, demo.sampler, "amf", [SPOILED, 0])
-    changed[SPOILED] = {"class_type": "VMT_BenchDropCentre", "inputs": {"amf": [extract, 0]}}
-    return api_graph.keep(api_graph.with_input(changed, demo.sampler, "preset", "custom"), demo.save)
+    graph = api_graph.with_input(demo.full, extract, "centre", "match")
+    graph = api_graph.with_input(graph, demo.sampler, "amf", [SPOILED, 0])
+    graph[SPOILED] = {"class_type": "VMT_BenchDropCentre", "inputs": {"amf": [extract, 0]}}
+    return graph
 
 
-METHOD = Method("broken on purpose: displacements without the window's centre", graph, broken=True)
+METHOD = Method(
+    "broken on purpose: displacements without the window's centre", with_preset("custom", changed), broken=True
+)

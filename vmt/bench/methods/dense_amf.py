@@ -2,16 +2,16 @@
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph
-from .method import Method
+from .method import Method, with_preset
 
 DENSE = {"span": 32, "radius": -1, "centre": "own", "heads": "mean_logits", "target": "argmax", "weight": "none"}
 
 
-def graph(demo: DemoGraph) -> dict:
-    changed = demo.full
+def changed(demo: DemoGraph) -> dict:
+    graph = demo.full
     for name, value in DENSE.items():
-        changed = api_graph.with_input(changed, api_graph.only(changed, EXTRACT), name, value)
-    return api_graph.keep(api_graph.with_input(changed, demo.sampler, "preset", "custom"), demo.save)
+        graph = api_graph.with_input(graph, api_graph.only(graph, EXTRACT), name, value)
+    return graph
 
 
-METHOD = Method("AMF of whole frames, all frame pairs, as DiTFlow has it", graph)
+METHOD = Method("AMF of whole frames, all frame pairs, as DiTFlow has it", with_preset("custom", changed))

@@ -12,9 +12,13 @@ from ...demo import api_graph
 from ...demo.demo_graph import DemoGraph
 
 
-def with_preset(name: str) -> Callable[[DemoGraph], dict]:
-    """The workflow by another preset."""
-    return lambda demo: api_graph.keep(api_graph.with_input(demo.full, demo.sampler, "preset", name), demo.save)
+def full_graph(demo: DemoGraph) -> dict:
+    return demo.full
+
+
+def with_preset(name: str, changed: Callable[[DemoGraph], dict] = full_graph) -> Callable[[DemoGraph], dict]:
+    """The workflow, or what `changed` makes of it, by another preset."""
+    return lambda demo: api_graph.keep(api_graph.with_input(changed(demo), demo.sampler, "preset", name), demo.save)
 
 
 def as_they_are(frames: torch.Tensor, rng: Random) -> torch.Tensor:
