@@ -1,6 +1,7 @@
 """The bench in a real host: few steps, so only that methods run, are judged and kept."""
 
 import json
+import sys
 
 import pytest
 from clip_files import TEXT, VISION, write_clip
@@ -136,3 +137,10 @@ def test_methods_are_timed_side_by_side():
     found = wall_clock.ratios(["free"], 1, True, changed(api_graph.load(WORKFLOW), [*QUICK, *SMALL]))
     assert list(found) == ["unguided", "free"] and found["unguided"][1] == 1
     assert found["free"][0] > 0 and found["free"][1] == pytest.approx(found["free"][0] / found["unguided"][0])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
+def test_memory_is_that_of_a_host_of_its_own():
+    found = wall_clock.peaks(["balanced"], True, changed(api_graph.load(WORKFLOW), [*QUICK, *SMALL]))
+    assert list(found) == ["unguided", "balanced"]
+    assert all(1e8 < held < 1e11 for held in found.values())

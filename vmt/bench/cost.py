@@ -1,7 +1,7 @@
 """`python3 -m vmt bench cost`: what a whole run costs in floating-point operations, plain and guided.
 
-Counted under fake tensors, so no weights and no GPU are needed, whatever the size of the model. Of the demo model the
-time can be taken as well.
+Counted under fake tensors, so no weights and no GPU are needed, whatever the size of the model. Of the demo model
+time and memory can be taken as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..signals.attention_flow import AttentionFlowConfig
 from . import cost_rows
 from .fake_wan import CHECKPOINTS, Cost, FakeWan
 from .report import FLOOR
-from .wall_clock import ratios
+from .wall_clock import peaks, ratios
 
 # Sizes of the published weights: arXiv 2503.20314, table 2.
 SHAPES = {"wan2.1-1.3b": WanShape(1536, 8960, 30), "wan2.1-14b": WanShape(5120, 13824, 40)}
@@ -51,7 +51,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="what gradients compute again: nothing, all but attention, or whole blocks (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--timed", type=int, default=0, metavar="N", help="also run the demo model on N cases and tell the seconds"
+        "--timed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also run the demo model, on N cases, and tell the seconds and the memory",
     )
     parser.add_argument("--half", action="store_true", help="with --timed: the host's models in bfloat16")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -82,8 +86,12 @@ def main(argv: list[str]) -> int:
     }
     if options.timed:
         report["timed_cases"] = options.timed
+        held = peaks(list(PRESETS), options.half)
         for name, (seconds, ratio) in ratios(list(PRESETS), options.timed, options.half).items():
-            report["rows"]["plain" if name == FLOOR else name] |= {"seconds": seconds, "seconds_ratio": ratio}
+            report["rows"]["plain" if name == FLOOR else name] |= {
+                "seconds": seconds, "seconds_ratio": ratio, "host_peak_bytes": held[name],
+                "host_peak_ratio": held[name] and held[name] / held[FLOOR],
+            }  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table(report["rows"]))
@@ -118,12 +126,25 @@ def told(cost: Cost, plain: Cost) -> dict[str, float]:
 
 def table(rows: dict[str, dict[str, float]]) -> str:
     timed = any("seconds" in row for row in rows.values())
-    heads = ["run", "PFLOP", "of plain", "forwards", "backwards", "activations, GB", *["seconds", "of plain"] * timed]
+    heads = [
+        "run",
+        "PFLOP",
+        "of plain",
+        "forwards",
+        "backwards",
+        "activations, GB",
+        *["seconds", "of plain", "host's memory"] * timed,
+    ]
     lines = [heads, ["---"] * len(heads)]
     for name, row in rows.items():
         cells = [f"{row['flops'] / 1e15:.4g}", f"{row['ratio']:.3f}", f"{row['forwards']:.1f}"]
         cells += [f"{row['backwards']:.1f}", f"{row['peak_activation_bytes'] / 1e9:.3g}"]
         if timed:
-            cells += [f"{row['seconds']:.1f}", f"{row['seconds_ratio']:.2f}"] if "seconds" in row else ["–", "–"]
+            cells += _taken(row) if "seconds" in row else ["–"] * 3
         lines.append([name, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _taken(row: dict[str, float]) -> list[str]:
+    held = f"{row['host_peak_ratio']:.2f} of plain" if row["host_peak_ratio"] else "–"
+    return [f"{row['seconds']:.1f}", f"{row['seconds_ratio']:.2f}", held]

@@ -32,6 +32,7 @@ from .clip_models import ClipModels
 from .frame_strip import read_strip, strip
 from .methods import load
 from .methods.method import Method
+from .peak_memory import peak_bytes
 
 FPS = 16
 FRAMES = "frames"  # node that shows the frames as they were decoded
@@ -116,6 +117,10 @@ class BenchRuns:
     def seconds(self, name: str, case: Case) -> float:
         """What the host takes for the method's graph on the case; of a method that needs no other case."""
         return self._made(name, load(name), case, case)["seconds"]
+
+    def peak_bytes(self) -> int | None:
+        """The most memory that the host has held since it was started; None where the system does not say."""
+        return peak_bytes(self._host().process.pid)
 
     def frames(self, name: str, case: Case, further: int = 0) -> torch.Tensor:
         """The kept result (T,H,W,3) of the case's seed, or of one further on."""

@@ -1,4 +1,4 @@
-"""Seconds of guided runs over those of plain ones, side by side in one host."""
+"""Seconds and memory of guided runs of the demo model over those of plain ones."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def ratios(
                 taken[name].append(runs.seconds(name, case))
             print(f"timed {number} of {num_cases} cases", file=sys.stderr, flush=True)
     return {name: _told(taken[name][1:], taken[FLOOR][1:]) for name in names}
+
+
+def peaks(methods: Sequence[str], half: bool, workflow: dict | None = None) -> dict[str, int | None]:
+    """Method -> the most memory its host held, from the start to the end of one run: each has a host of its own."""
+    case, found = bench_cases("single_object", 1, SPLITS["v1"])[0], {}
+    for name in dict.fromkeys([FLOOR, *methods]):
+        with tempfile.TemporaryDirectory() as folder, BenchRuns(Path(folder), half, workflow=workflow) as runs:
+            runs.seconds(name, case)
+            found[name] = runs.peak_bytes()
+    return found
 
 
 def _told(seconds: list[float], plain: list[float]) -> tuple[float, float]:

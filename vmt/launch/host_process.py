@@ -43,6 +43,11 @@ class HostProcess:
         self._process: subprocess.Popen | None = None
         self._temp: Path | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The host's process number; None if it does not run."""
+        return self._process and self._process.pid
+
     def start(self, timeout: float = 300.0) -> None:
         """Returns when the server answers. Raises ServerError with the end of its log if it dies or takes longer."""
         for attempt in range(3):

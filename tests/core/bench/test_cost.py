@@ -101,15 +101,24 @@ def test_sizes_that_no_video_has(bad, capsys):
     assert "multiples of 16" in capsys.readouterr().err
 
 
-def test_seconds_stand_beside_the_count(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(
-        cost, "ratios", lambda *asked: {"unguided": (8.0, 1.0), **{name: (12.0, 1.5) for name in PRESETS}}
-    )
+def test_seconds_and_memory_stand_beside_the_count(monkeypatch, tmp_path, capsys):
+    seconds = {"unguided": (8.0, 1.0), **{name: (12.0, 1.5) for name in PRESETS}}
+    monkeypatch.setattr(cost, "ratios", lambda *asked: seconds)
+    monkeypatch.setattr(cost, "peaks", lambda *asked: {**dict.fromkeys(seconds, 11), "unguided": 10})
     assert command.main([*DEMO, "--timed", "3", "--json", str(tmp_path / "cost.json")]) == 0
     rows = json.loads((tmp_path / "cost.json").read_text())["rows"]
     assert rows["plain"]["seconds"] == 8 and rows["quality"]["seconds_ratio"] == 1.5
+    assert rows["plain"]["host_peak_ratio"] == 1 and rows["quality"]["host_peak_ratio"] == 1.1
     assert "seconds" not in rows["flowmotion"]
-    assert "| 12.0 | 1.50 |" in capsys.readouterr().out
+    assert "| 12.0 | 1.50 | 1.10 of plain |" in capsys.readouterr().out
+
+
+def test_where_the_system_does_not_tell_memory(monkeypatch, capsys):
+    seconds = {"unguided": (8.0, 1.0), **{name: (12.0, 1.5) for name in PRESETS}}
+    monkeypatch.setattr(cost, "ratios", lambda *asked: seconds)
+    monkeypatch.setattr(cost, "peaks", lambda *asked: dict.fromkeys(seconds))
+    assert command.main([*DEMO, "--timed", "3"]) == 0
+    assert "| 12.0 | 1.50 | – |" in capsys.readouterr().out
 
 
 def test_only_the_model_that_is_here_can_be_timed(capsys):
