@@ -119,8 +119,8 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     assert report["absent"]["clip_frame_consistency"].startswith("no CLIP vision model")
     assert report["split"] is None and report["model"] == "vmt_demo_wan_t2v.safetensors"
     for method in ("unguided", "balanced"):
-        assert report["methods"][method]["located_correlation"]["n"] == 2
-        assert report["methods"][method]["diversity"]["mean"] > 0 and report["methods"][method]["flops"] > 0
+        diversity = report["methods"][method]["diversity"]  # told of any result, however little can be followed in it
+        assert diversity["n"] == 2 and diversity["mean"] > 0 and report["methods"][method]["flops"] > 0
         skipped = report["categories"]["filmed"]["skipped"][method]
         assert sorted(skipped) == ["filmed-000", "filmed-002"]
         assert "broken.mp4" in skipped["filmed-000"] and "one_frame.mp4" in skipped["filmed-002"]
