@@ -25,11 +25,12 @@ from ..errors import InputError
 from ..flow_matching import seeded_noise, shifted_sigmas
 from ..metrics.centroid import mask_track, object_mask
 from ..metrics.components import count_components
+from ..metrics.trajectory import longest_step
 from ..synthetic.render import render
 from ..synthetic.sample import sample_scene
 from ..synthetic.scene import Scene, SceneObject
 from .sampling import decode
-from .train_dit import compiled, latent_scale
+from .train_dit import compiled, encoded
 from .vocabulary import COLOURS, encode, tokenize
 from .wan_dit import WanDiT
 from .wan_vae import WanVAE
@@ -39,7 +40,6 @@ SHARD = 64  # draws in one file
 STEPS, SHIFT, CFG = 20, 5.0, 4.0  # as the model is judged
 LOWEST = 0.4  # noise level; below it a thing stays where it is
 MOST = 1.8  # longest step of an even path, in median steps
-FAINT = 0.5  # pixels: steps below count as so long, as in `metrics.trajectory.has_jump`
 STILL_GROUND = 0.01  # mean change of the ground over time, 0..1, above which the camera moves
 EDGE = 3  # pixels around a thing that are drawn again with it
 SIZES = 0.12, 0.175  # of the frame's side: about those of training
@@ -75,8 +75,7 @@ def even_path(track: np.ndarray, trusted: np.ndarray, most: float = MOST) -> np.
     weight = np.diag(trusted.astype(float))
     for stiffness in np.geomspace(3, 3e6, 42):
         path = np.linalg.solve(weight + stiffness * bend.T @ bend, weight @ track)
-        step = np.linalg.norm(np.diff(path, axis=0), axis=-1).clip(FAINT)
-        if step.max() <= most * np.median(step):
+        if longest_step(path) <= most:
             break
     return path
 
@@ -165,7 +164,7 @@ def make_corrections(
 
 
 def _joined(parts: list[Corrections]) -> Corrections:
-    joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in Corrections._fields}
+    joined = {name: torch.cat([getattr(part, name) for part in parts]).contiguous() for name in Corrections._fields}
     return Corrections(**{**joined, "sigmas": parts[0].sigmas})
 
 
@@ -192,17 +191,9 @@ def _draw_and_correct(forward: Callable, dit, vae, first: int, count: int, devic
         better = corrected(scene, frames)
         if better is not None:
             kept.append(i)
-            shifts.append(_latent(vae, better, device) - _latent(vae, frames, device))
+            shifts.append(encoded(vae, better[None].to(device)) - encoded(vae, frames[None].to(device)))
     x, wanted, unguided = (torch.stack(tensors, 1)[kept].half().cpu() for tensors in zip(*way, strict=True))
     shift = torch.cat(shifts).half().cpu() if kept else x.new_empty(0, *x.shape[2:])
     words = torch.tensor([tokenize(caption)[0] for caption in captions])[kept]
     sigmas = torch.tensor([level for level in levels if level > LOWEST])
     return Corrections(x, wanted, unguided, shift, sigmas, words)
-
-
-def _latent(vae: WanVAE, frames: Tensor, device: str) -> Tensor:
-    """(1,16,F,h,w) in the DiT's scale."""
-    mean, std = latent_scale(device)
-    video = (frames.to(device) * 2 - 1).movedim(-1, 0)[None].contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast(device, torch.bfloat16):
-        return (vae.encode(video).float() - mean) / std

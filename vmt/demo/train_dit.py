@@ -34,6 +34,15 @@ def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(LATENT_MEAN, device=device).view(shape), torch.tensor(LATENT_STD, device=device).view(shape)
 
 
+def encoded(vae: WanVAE, frames: torch.Tensor) -> torch.Tensor:
+    """Clips (B,T,H,W,3) 0..1 to latents (B,16,F,h,w) float32 in the DiT's scale, made in bfloat16."""
+    mean, std = latent_scale(frames.device)
+    video = (frames * 2 - 1).movedim(-1, 1).contiguous(memory_format=torch.channels_last_3d)
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        latent = vae.encode(video)
+    return (latent.float() - mean) / std
+
+
 @torch.no_grad()
 def make_latents(
     folder: Path, vae: WanVAE, count: int, num_frames: int, device: str, say=print, until=float("inf"), batch: int = 8,
@@ -47,7 +56,6 @@ def make_latents(
     Returns:
         latents (count,16,F,16,16) float16 in the DiT's scale, and word numbers (count,16).
     """
-    mean, std = latent_scale(device)
     vae = channels_last(vae)
     latents, words, started = [], [], time.time()
     shard_size = SHARD[num_frames]
@@ -58,10 +66,7 @@ def make_latents(
             parts, numbers = [], []
             for scene, captions in stream(SceneStream(f"latents {num_frames} {shard}", shard_size // batch, batch)):
                 frames = draw(_first_frames(scene, num_frames, device), 128, 128)[0]
-                frames = (frames * 2 - 1).movedim(-1, 1).contiguous(memory_format=torch.channels_last_3d)
-                with torch.autocast(device, torch.bfloat16):
-                    latent = vae.encode(frames)
-                parts.append(((latent.float() - mean) / std).half().cpu())
+                parts.append(encoded(vae, frames).half().cpu())
                 numbers += [tokenize(caption)[0] for caption in captions]
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")

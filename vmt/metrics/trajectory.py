@@ -83,13 +83,19 @@ def has_jump(track, visible=None) -> bool:
 
     Over frames where nothing is visible the step is shared out evenly.
     """
+    longest = longest_step(track, visible)
+    return longest is not None and longest > JUMP
+
+
+def longest_step(track, visible=None) -> float | None:
+    """The longest step in median steps, each counted as in `has_jump`; None if fewer than two frames are visible."""
     track = _path(track)
     seen = np.flatnonzero(_visible(visible, len(track)))
     if len(seen) < 2:
-        return False
+        return None
     step = np.linalg.norm(np.diff(track[seen], axis=0), axis=-1) / np.diff(seen)
     step = np.maximum(step, 0.5)
-    return bool(step.max() > JUMP * np.median(step))
+    return float(step.max() / np.median(step))
 
 
 def _path(track) -> np.ndarray:
