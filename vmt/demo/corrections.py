@@ -40,6 +40,8 @@ SHARD = 64  # draws in one file
 STEPS, SHIFT, CFG = 20, 5.0, 4.0  # as the model is judged
 LOWEST = 0.4  # noise level; below it a thing stays where it is
 MOST = 1.8  # longest step of an even path, in median steps
+BRISK = 2.2  # pixels: the median step that a quarter of the data stays below; slower paths are scaled towards it
+FASTER = 2.0  # ... by no more than this
 STILL_GROUND = 0.01  # mean change of the ground over time, 0..1, above which the camera moves
 EDGE = 3  # pixels around a thing that are drawn again with it
 SIZES = 0.12, 0.175  # of the frame's side: about those of training
@@ -50,13 +52,14 @@ class Corrections(NamedTuple):
     """N draws. L noise levels of their way, falling.
 
     x: (N,L,16,F,h,w) float16 where the way was; wanted, unguided: velocities the model gave there, under the prompt and
-    the null prompt. shift: (N,16,F,h,w) float16, latent of the corrected clip minus that of the draw. sigmas: (L,).
-    words: (N,M) numbers of the prompt.
+    the null prompt. end: (N,16,F,h,w) float16, the draw's latent; shift: that of the corrected clip minus it.
+    sigmas: (L,). words: (N,M) numbers of the prompt.
     """
 
     x: Tensor
     wanted: Tensor
     unguided: Tensor
+    end: Tensor
     shift: Tensor
     sigmas: Tensor
     words: Tensor
@@ -80,6 +83,27 @@ def even_path(track: np.ndarray, trusted: np.ndarray, most: float = MOST) -> np.
     return path
 
 
+def brisk_path(track: np.ndarray, trusted: np.ndarray, room: tuple[float, float]) -> np.ndarray:
+    """`even_path` of a way scaled about its middle until the median step is that of the data; fast ones stay.
+
+    Each round of smoothing takes some of the motion away, and a thing that hardly moves moves unevenly.
+
+    Args:
+        track, trusted: as in `even_path`. room: lowest and highest coordinate, pixels, in which the path has to stay.
+    """
+    path = even_path(track, trusted)
+    low, high = path.min(0), path.max(0)
+    step = np.median(np.linalg.norm(np.diff(path, axis=0), axis=-1))
+    times = np.clip(BRISK / max(step, 1e-6), 1, FASTER)
+    times = max(1.0, min(times, *((room[1] - room[0]) / np.maximum(high - low, 1e-6))))
+    if times == 1:
+        return path
+    middle = (low + high) / 2
+    path = even_path(middle + times * (track - middle), trusted)
+    low, high = path.min(0), path.max(0)
+    return path + np.maximum(room[0] - low, 0) + np.minimum(room[1] - high, 0)
+
+
 def corrected(scene: Scene, frames: Tensor) -> Tensor | None:
     """The clip as it should have been: the thing whole, in every frame, on an even path.
 
@@ -96,7 +120,8 @@ def corrected(scene: Scene, frames: Tensor) -> Tensor | None:
     if trusted.mean() < 0.5 or ground is None:
         return None
     thing, area = scene.objects[0], np.median(mask[trusted].sum((1, 2)))
-    path = even_path(track, trusted)
+    side = mask.shape[1]
+    path = brisk_path(track, trusted, (SIZES[1] * side, (1 - SIZES[1]) * side))
 
     def drawn(path: np.ndarray, size: float, angle: float):
         moved = SceneObject(
@@ -105,7 +130,7 @@ def corrected(scene: Scene, frames: Tensor) -> Tensor | None:
         return render(Scene(scene.ground, scene.camera, [moved]))
 
     size = thing.size * float(area / drawn(path, thing.size, 0.0).masks[0].sum((1, 2)).median()) ** 0.5
-    size = min(max(size, SIZES[0] * mask.shape[1]), SIZES[1] * mask.shape[1])
+    size = min(max(size, SIZES[0] * side), SIZES[1] * side)
     overlap = {angle: np.minimum(drawn(track, size, angle).masks[0].numpy(), mask).sum() for angle in ANGLES}
     clip = drawn(path, size, max(overlap, key=overlap.get))
     cover, there = clip.masks[0][..., None], torch.from_numpy(_around(mask))[..., None]
@@ -132,25 +157,29 @@ def _ground(frames: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
 @torch.no_grad()
 def make_corrections(
     folder: Path, dit: WanDiT, vae: WanVAE, count: int, device: str = "cpu", say=print, until: float = float("inf"),
-    batch: int = 8,
+    batch: int = 8, first: int = 0,
 ) -> Corrections:  # fmt: skip
     """Corrections of about so many draws of training prompts, made once and kept in shards under `folder`.
 
+    Args:
+        first: number of the first draw; rounded down to whole shards, as `count` is up.
     Raises:
         TimeoutError: it is past `until`; what is made is kept.
         InputError: no draw can be corrected.
     """
     forward, started, parts = compiled(_forward), time.time(), []
-    for shard in range(-(-count // SHARD)):
+    shards = range(first // SHARD, first // SHARD - (-count // SHARD))
+    for shard in shards:
         path = folder / FOLDER / f"{shard:04d}.safetensors"
         if not path.exists():
             numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
-            found = [_draw_and_correct(forward, dit, vae, first, batch, device) for first in numbers]
+            found = [_draw_and_correct(forward, dit, vae, number, batch, device) for number in numbers]
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(".partial")
             save_file(_joined(found)._asdict(), partial)
             partial.replace(path)
-            say(f"own draws corrected: {SHARD * (shard + 1)}/{count}  {time.time() - started:.0f} s")
+            made = SHARD * (shard - shards[0] + 1)
+            say(f"own draws corrected: {made}/{count}  {time.time() - started:.0f} s")
         parts.append(Corrections(**load_file(path)))
         if time.time() > until:
             raise TimeoutError("time is up; run the command again to go on")
@@ -192,8 +221,8 @@ def _draw_and_correct(forward: Callable, dit, vae, first: int, count: int, devic
         if better is not None:
             kept.append(i)
             shifts.append(encoded(vae, better[None].to(device)) - encoded(vae, frames[None].to(device)))
-    x, wanted, unguided = (torch.stack(tensors, 1)[kept].half().cpu() for tensors in zip(*way, strict=True))
-    shift = torch.cat(shifts).half().cpu() if kept else x.new_empty(0, *x.shape[2:])
+    ways, wanted, unguided = (torch.stack(tensors, 1)[kept].half().cpu() for tensors in zip(*way, strict=True))
+    shift = torch.cat(shifts).half().cpu() if kept else ways.new_empty(0, *ways.shape[2:])
     words = torch.tensor([tokenize(caption)[0] for caption in captions])[kept]
     sigmas = torch.tensor([level for level in levels if level > LOWEST])
-    return Corrections(x, wanted, unguided, shift, sigmas, words)
+    return Corrections(ways, wanted, unguided, x[kept].half().cpu(), shift, sigmas, words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor
 
 from .corrections import Corrections
-from .train_dit import compiled, dit_loss, draw_sigma, noised
-from .training import Run, rate
+from .fit import Batch, fit
+from .train_dit import compiled, draw_sigma, noised
 from .vocabulary import embed
 from .wan_dit import WanDiT
 
@@ -45,13 +44,9 @@ def train_corrections(
         TimeoutError: it is past `until`; the checkpoint is there.
     """
     dit = dit.to(device)
-    before = deepcopy(dit).eval().requires_grad_(False)
-    matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
-    run = Run(dit, matrices, lr, checkpoint, ema=0.995)
-    torch.manual_seed(3000 + run.step)  # the training command owns its process
-    loss_of, said = compiled(dit_loss), compiled(_say)
-    started, base, average = time.time(), run.seconds, None
-    while run.step < steps:
+    before, said = deepcopy(dit).eval().requires_grad_(False), compiled(_say)
+
+    def batch() -> Batch:
         index, level = (torch.randint(n, (OWN,), device=device) for n in draws.x.shape[:2])
         null = torch.rand(len(index), device=device) < NULL_SHARE
         words = draws.words[index] * ~null[:, None]
@@ -61,21 +56,12 @@ def train_corrections(
         clean, sigma = clips[0][chosen].float(), draw_sigma(DATA, clips[0].shape[2], device)
         x = noised(clean, torch.randn_like(clean), sigma)
         texts = clips[1][chosen] * (torch.rand(len(chosen), 1, device=device) >= NULL_SHARE)
-        with torch.autocast(device, torch.bfloat16):
-            with torch.no_grad():
-                stays = said(before, x, sigma, embed(texts))
-            x, sigma, target = (torch.cat(pair) for pair in zip(own, (x, sigma, stays), strict=True))
-            loss = loss_of(dit, x, embed(torch.cat([words, texts])), sigma, target)
-        loss.backward()
-        run.update(rate(run.step, steps))
-        average = loss.detach() if average is None else torch.lerp(average, loss.detach(), 0.02)
-        run.seconds = base + time.time() - started
-        if run.step % 50 == 0:
-            say(f"corrections {run.step}/{steps}  loss {average.item():.4f}  {run.seconds:.0f} s")
-        run.keep(every=200, until=until)
-    run.save()
-    run.use_average()
-    return dit
+        with torch.no_grad():
+            stays = said(before, x, sigma, embed(texts))
+        x, sigma, target = (torch.cat(pair) for pair in zip(own, (x, sigma, stays), strict=True))
+        return Batch(x, sigma, embed(torch.cat([words, texts])), target)
+
+    return fit("corrections", checkpoint, dit, batch, steps, lr, device, say, until)
 
 
 def _say(dit: WanDiT, x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vmt.demo import corrections
-from vmt.demo.corrections import Corrections, corrected, even_path, make_corrections
+from vmt.demo.corrections import Corrections, brisk_path, corrected, even_path, make_corrections
 from vmt.demo.judgement import judge_sample
 from vmt.demo.train_corrections import corrected_velocity, train_corrections
 from vmt.demo.wan_dit import WanDiT, WanShape
@@ -20,6 +20,7 @@ from vmt.synthetic.sample import sample_scene
 
 TINY = WanShape(width=128, ffn=128, blocks=1)
 ALL = np.ones(33, bool)
+ROOM = (22.4, 105.6)
 
 
 def line(to=(90.0, 100.0)):
@@ -80,6 +81,29 @@ def moved(scene, path):
         thing.centre = before
 
 
+class TestBriskPath:
+    def test_a_fast_path_is_only_made_even(self):
+        path = line()
+        assert np.array_equal(brisk_path(path, ALL, ROOM), even_path(path, ALL))
+
+    @pytest.mark.parametrize("slow", [0.9, 0.6, 0.2])
+    def test_a_slow_one_goes_the_same_way_faster(self, slow):
+        path = 64 + slow * (line() - line().mean(0))
+        step, brisk = np.linalg.norm(path[1] - path[0]), brisk_path(path, ALL, ROOM)
+        faster = np.linalg.norm(np.diff(brisk, axis=0), axis=-1)
+        assert faster == pytest.approx(np.clip(corrections.BRISK, step, corrections.FASTER * step), rel=0.01)
+        along = (brisk[-1] - brisk[0]) @ (path[-1] - path[0])
+        assert along == pytest.approx(np.linalg.norm(brisk[-1] - brisk[0]) * np.linalg.norm(path[-1] - path[0]))
+
+    def test_it_stays_where_there_is_room(self):
+        path = np.array(ROOM[0] + 2.0) + 0.5 * (line() - line().min(0))
+        brisk = brisk_path(path, ALL, ROOM)
+        assert np.ptp(brisk, 0).max() > 1.5 * np.ptp(path, 0).max()
+        assert brisk.min() > ROOM[0] - 0.1 and brisk.max() < ROOM[1] + 0.1
+        narrow = (ROOM[0], path.max() + 0.1)
+        assert brisk_path(path, ALL, narrow).max() < narrow[1] + 0.5
+
+
 class TestCorrected:
     def test_a_clip_that_jumps_is_drawn_evenly(self, scene):
         path = line()
@@ -121,8 +145,8 @@ class TestCorrected:
 def draws():
     generator = torch.Generator().manual_seed(0)
     said = [torch.randn(3, 2, 16, 3, 4, 4, generator=generator).half() for _ in range(3)]
-    shift = torch.randn(3, 16, 3, 4, 4, generator=generator).half()
-    return Corrections(*said, shift, torch.tensor([1.0, 0.5]), torch.ones(3, 16, dtype=torch.int64))
+    end, shift = torch.randn(2, 3, 16, 3, 4, 4, generator=generator).half()
+    return Corrections(*said, end, shift, torch.tensor([1.0, 0.5]), torch.ones(3, 16, dtype=torch.int64))
 
 
 def test_the_velocity_leads_to_the_corrected_clip(draws):
@@ -173,10 +197,14 @@ def test_corrections_are_made_once_and_kept(tmp_path, monkeypatch):
     dit, vae = WanDiT(TINY), WanVAE(4)
     draws = make_corrections(tmp_path, dit, vae, 2, batch=2, say=lambda _: None)
     assert draws.x.shape == draws.wanted.shape == (2, 3, 16, 9, 16, 16) and draws.x.dtype == torch.float16
-    assert draws.shift.shape == (2, 16, 9, 16, 16) and draws.sigmas.tolist() == pytest.approx([1, 10 / 11, 5 / 7])
+    assert draws.shift.shape == draws.end.shape == (2, 16, 9, 16, 16) and draws.sigmas.tolist() == pytest.approx(
+        [1, 10 / 11, 5 / 7]
+    )
     first, second = draws.x[:, 0].float(), draws.x[:, 1].float()
     guided = draws.unguided[:, 0] + corrections.CFG * (draws.wanted[:, 0].float() - draws.unguided[:, 0])
     torch.testing.assert_close(second, first + (draws.sigmas[1] - 1) * guided, atol=5e-3, rtol=0)
+    guided = draws.unguided[:, 2] + corrections.CFG * (draws.wanted[:, 2].float() - draws.unguided[:, 2])
+    torch.testing.assert_close(draws.end.float(), draws.x[:, 2] - draws.sigmas[2] * guided, atol=5e-3, rtol=0)
     monkeypatch.setattr(corrections, "decode", lambda *_: pytest.fail("made again"))
     again = make_corrections(tmp_path, dit, vae, 2, batch=2, say=lambda _: None)
     assert all(torch.equal(a, b) for a, b in zip(draws, again, strict=True))

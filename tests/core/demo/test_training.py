@@ -4,8 +4,11 @@ from random import Random
 import pytest
 import torch
 
+from vmt.demo.corrections import Corrections
 from vmt.demo.frame_guidance import FrameGuidance, Narrowing
-from vmt.demo.train import DIT_FILE, VAE_FILE, first_dit, main, parse
+from vmt.demo.lora_file import add_lora
+from vmt.demo.sampling import load_dit
+from vmt.demo.train import DIT_FILE, FEW_STEPS_FILE, VAE_FILE, first_dit, main, parse
 from vmt.demo.train_dit import (
     SHARD,
     dit_loss,
@@ -21,6 +24,7 @@ from vmt.demo.training import Run, SceneStream, rate, stream
 from vmt.demo.vocabulary import tokenize
 from vmt.demo.wan_dit import WanDiT, WanShape
 from vmt.demo.wan_vae import WanVAE
+from vmt.flow_matching import shifted_sigmas
 from vmt.synthetic import is_held_out, render, sample_scene
 
 TINY = WanShape(width=128, ffn=128, blocks=1)
@@ -217,6 +221,30 @@ class TestDitTraining:
         assert len(set(weights)) == 3
         assert [path.name for path in (tmp_path / "work" / "latents-33").iterdir()] == ["0001.safetensors"]
         assert not list((tmp_path / "work").glob("*checkpoint*"))
+
+    def test_corrections_and_the_few_step_lora_are_the_last_stages(self, tmp_path, monkeypatch):
+        """Draws that can be corrected are put in the place of a blind model's."""
+        monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+        monkeypatch.setattr("vmt.demo.train_dit.SHARD", {1: 32, 33: 8})
+        torch.manual_seed(0)
+        levels = shifted_sigmas(20, 5.0)[:-1]
+        x, wanted, unguided = torch.randn(3, 2, 20, 16, 9, 16, 16).half()
+        end, shift = torch.randn(2, 2, 16, 9, 16, 16).half()
+        draws = Corrections(x, wanted, unguided, end, shift, levels, torch.ones(2, 16, dtype=torch.int64))
+        monkeypatch.setattr("vmt.demo.train.make_corrections", lambda *_, **asked: draws if asked["first"] == 64 else 0)
+        save_half(WanDiT(TINY), tmp_path / DIT_FILE, {})
+        save_half(WanVAE(4), tmp_path / VAE_FILE, {})
+        before = (tmp_path / DIT_FILE).read_bytes()
+        options = [
+            "--further", "--images", "32", "--clips", "8", "--steps", "0", "--steady-steps", "0",
+            "--corrections", "2", "--first-draw", "64", "--correction-steps", "2", "--few-steps", "2",
+            "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
+        ]  # fmt: skip
+        assert main(options) == 0
+        assert (tmp_path / DIT_FILE).read_bytes() != before
+        changed = add_lora(load_dit(tmp_path / DIT_FILE), tmp_path / FEW_STEPS_FILE)
+        base = load_dit(tmp_path / DIT_FILE)
+        assert any(not torch.equal(p, base.get_parameter(name)) for name, p in changed.named_parameters())
 
     def test_lengths_go_from_images_to_clips(self):
         lengths = [frames_of_step(step, 1200) for step in range(1200)]
