@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from ..errors import InputError
-from . import cost, transfer
+from . import cost, memory, transfer
 
-PARTS = {"transfer": transfer.main, "cost": cost.main}
+PARTS = {"transfer": transfer.main, "cost": cost.main, "memory": memory.main}
 
 
 def main(argv: list[str]) -> int:

@@ -166,7 +166,7 @@ class FakeWan:
         def work():
             latent = self._latent.float().requires_grad_()
             taken = self._queries_keys(latent.bfloat16(), blocks, through, run)
-            flow = _flow(self.grid, config, blocks)
+            flow = unknown_flow(self.grid, config, blocks)
             queries, keys = ({n: qk[i] for n, qk in taken.items()} for i in (0, 1))
             torch.autograd.grad(attention_flow_loss(flow, queries, keys).sum(), latent)
 
@@ -177,7 +177,7 @@ class FakeWan:
 
         def work():
             clip = self._latent.float().requires_grad_()
-            loss = latent_flow_loss(_flow(self.grid, latent_config(config), (LATENT,)), clip)
+            loss = latent_flow_loss(unknown_flow(self.grid, latent_config(config), (LATENT,)), clip)
             torch.autograd.grad(loss.sum(), clip)
 
         return self._counted(work, grad=True)
@@ -253,7 +253,7 @@ def _again_and_again(block, *arguments):
     return _again(run, *arguments)
 
 
-def _flow(grid: TokenGrid, config: AttentionFlowConfig, blocks: tuple[int, ...]) -> AttentionFlow:
+def unknown_flow(grid: TokenGrid, config: AttentionFlowConfig, blocks: tuple[int, ...]) -> AttentionFlow:
     """A reference's AMF whose values do not matter."""
     pairs = frame_pairs(grid.frames, config.span)
     of_pairs = (len(pairs), grid.per_frame)

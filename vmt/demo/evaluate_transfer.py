@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from ..metrics.summary import summarise
+from .run import WORKFLOW
 from .transfer_cases import transfer_cases
 from .transfer_runs import ROWS, TransferRuns
 
@@ -24,6 +25,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0, help="of the list of cases")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument(
+        "--workflow", type=Path, default=WORKFLOW, metavar="FILE",
+        help="API form of a workflow of the same nodes (default: the demo's)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("evaluation-transfer"))
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="NODE.INPUT=VALUE",
@@ -36,13 +41,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> int:
     options = parse(argv)
     started, scores = time.time(), {row: [] for row in options.rows}
-    with TransferRuns(options.out, options.half) as runs:
+    with TransferRuns(options.out, options.half, workflow=options.workflow) as runs:
         for number, case in enumerate(transfer_cases(options.cases, options.seed)):
             for row in options.rows:
                 scores[row].append(runs.scores(case, number, row, settings=options.set))
             told = "  ".join(f"{row} {scores[row][-1]['correlation']:+.2f}" for row in options.rows)
             print(f"{number + 1}/{options.cases}  {told}  {time.time() - started:.0f} s", file=sys.stderr, flush=True)
-    summary = {"settings": options.set, "half": options.half, "cases": options.cases, "seed": options.seed}
+    summary = {
+        "workflow": options.workflow.name,
+        "settings": options.set,
+        "half": options.half,
+        "cases": options.cases,
+        "seed": options.seed,
+    }
     summary["rows"] = {row: summarise(rows) for row, rows in scores.items()}
     (options.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     print(table(summary["rows"], "row"))

@@ -83,10 +83,14 @@ class TransferRuns:
         folder: scores that lie in it are not made again, so a stopped evaluation goes on where it was.
         half: the host's models in bfloat16, which a recent CPU runs several times faster.
         server: one that runs already; None starts one when the first run needs it.
+        workflow: API form, of the demo workflow's form.
     """
 
-    def __init__(self, folder: Path, half: bool = False, server: Server | None = None):
+    def __init__(
+        self, folder: Path, half: bool = False, server: Server | None = None, workflow: Path = WORKFLOW
+    ):  # fmt: skip
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
+        self._workflow = workflow
 
     def __enter__(self) -> TransferRuns:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +111,7 @@ class TransferRuns:
         kept = self.folder / name / f"case-{number:03d}.json"
         if kept.exists():
             return json.loads(kept.read_text(encoding="utf-8"))
-        demo = demo_graph.read(changed(api_graph.load(WORKFLOW), settings))
+        demo = demo_graph.read(changed(api_graph.load(self._workflow), settings))
         scores = self._run(case, number, demo, row or ROWS[name])
         kept.parent.mkdir(parents=True, exist_ok=True)
         partial = kept.with_suffix(".partial")

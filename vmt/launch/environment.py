@@ -23,7 +23,16 @@ from .pip import pip
 TORCH = "torch==2.13.*"
 TORCHVISION = "torchvision==0.28.*"
 # Needed by the host's own requirements.txt without being named there, by this package, and by its tests.
-ALSO = ("requests", "torchsde", "imageio", "opencv-python-headless", "pytest", "pytest-timeout", "selenium")
+ALSO = (
+    "requests",
+    "torchsde",
+    "imageio",
+    "opencv-python-headless",
+    "matplotlib",
+    "pytest",
+    "pytest-timeout",
+    "selenium",
+)
 # torch and torchvision come first and on their own; torchaudio has no build for this torch; the other two are
 # hundreds of MB of example files.
 LEFT_OUT = ("torch", "torchvision", "torchaudio", "comfyui-workflow-templates", "comfyui-embedded-docs")
