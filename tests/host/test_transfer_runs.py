@@ -2,7 +2,8 @@
 
 import math
 
-from vmt.demo import sweep
+from vmt.demo import api_graph, sweep
+from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_cases import transfer_cases
 from vmt.demo.transfer_runs import ROWS, TransferRuns
 
@@ -33,3 +34,11 @@ def test_host_accepts_every_setting_of_the_sweep(server):
                 assert value in (options["options"] if kind == "COMBO" else kind), setting
             elif kind in ("INT", "FLOAT"):
                 assert options["min"] <= float(value) <= options["max"], setting
+
+
+def test_options_put_into_a_workflow_are_those_of_the_node(server):
+    graph = api_graph.with_options(api_graph.load(WORKFLOW))
+    info = server.get("/object_info")[api_graph.OPTIONS]["input"]
+    declared = {**info["required"], **info["optional"]}
+    given = graph[api_graph.only(graph, api_graph.OPTIONS)]["inputs"]
+    assert given == {name: entry[1]["default"] for name, entry in declared.items()}

@@ -10,11 +10,19 @@ import json
 from pathlib import Path
 
 from ..errors import InputError
+from ..guidance.config import GuidanceConfig
+from ..guidance.presets import LATENT
 
 SAMPLER = "VMT_MotionGuidanceSampler"
+OPTIONS = "VMT_GuidanceOptions"
 MODEL_PATCHES = ("VMT_MotionGuidance", "VMT_FrameDifferencePull")
 KSAMPLER_INPUTS = (
     "model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
+)  # fmt: skip
+
+RARE = (
+    "update", "strength_decay", "loss_floor", "smoothing", "share_forward", "max_steps", "reuse_steps", "turn",
+    "window_share",
 )  # fmt: skip
 
 
@@ -75,6 +83,19 @@ def keep(graph: dict, *node_ids: str) -> dict:
 def with_input(graph: dict, node_id: str, name: str, value: object) -> dict:
     changed = copy.deepcopy(graph)
     changed[node_id]["inputs"][name] = value
+    return changed
+
+
+def with_options(graph: dict) -> dict:
+    """The graph with Motion Guidance Options, as they are unless changed, at each guided sampler that has none."""
+    changed, default = copy.deepcopy(graph), GuidanceConfig()
+    values = {name: getattr(default, name) for name in RARE}
+    values |= {"blocks": "all", "checkpoint": "auto", "latent_steps": 0, "latent_strength": LATENT.strength}
+    for node_id in find(graph, SAMPLER):
+        if link(graph, node_id, "options") is None:
+            options = f"options of {node_id}"
+            changed[options] = {"class_type": OPTIONS, "inputs": dict(values)}
+            changed[node_id]["inputs"]["options"] = [options, 0]
     return changed
 
 

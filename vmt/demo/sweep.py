@@ -14,10 +14,11 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..metrics.summary import differences, summarise
+from .api_graph import OPTIONS
 from .demo_graph import DemoGraph
 from .evaluate_transfer import table
 from .transfer_cases import transfer_cases
-from .transfer_runs import TransferRuns
+from .transfer_runs import TransferRuns, guided_noised_start
 
 AS_IT_IS = "as it is"
 ALONE = ["VMT_MotionGuidanceSampler.preset=custom"]  # by the settings of the workflow, without latent flow
@@ -29,6 +30,12 @@ STRENGTH, START, END, INNER, RECOMPUTE, AHEAD = (
     f"VMT_MotionGuidanceSampler.{name}"
     for name in ("strength", "sigma_start", "sigma_end", "inner_steps", "recompute_every", "look_ahead")
 )
+SAMPLER = "VMT_MotionGuidanceSampler.sampler_name"
+UPDATE, DECAY, SMOOTHING, REUSE, TURN, WINDOWS = (
+    f"{OPTIONS}.{name}" for name in ("update", "strength_decay", "smoothing", "reuse_steps", "turn", "window_share")
+)
+SAMPLERS = ("heun", "dpmpp_2m", "uni_pc", "euler_ancestral")
+STARTED = "started from the noised reference"
 SETTINGS: dict[str, list[str]] = {
     AS_IT_IS: [],
     **{f"reference at sigma {level}": [f"{SIGMA}={level}"] for level in (0.2, 0.7, 0.9)},
@@ -39,12 +46,20 @@ SETTINGS: dict[str, list[str]] = {
     **{f"window radius {radius}": [f"{RADIUS}={radius}"] for radius in (1, 3)},
     **{f"temperature {value}": [f"{TEMPERATURE}={value}"] for value in (0.5, 2.0, 4.0)},
     **{f"frame distances up to {span}": [f"{SPAN}={span}"] for span in (1, 3)},
+    "whole frames": [f"{RADIUS}=-1"],
     "every token weighs alike": [f"{WEIGHT}=none"],
     **{f"strength {value}": [f"{STRENGTH}={value}"] for value in (0.02, 0.06)},
     **{f"guided from sigma {value}": [f"{START}={value}"] for value in (0.96, 0.92)},
     **{f"guided to sigma {value}": [f"{END}={value}"] for value in (0.88, 0.7)},
     **{f"{steps} inner steps": [f"{INNER}={steps}"] for steps in (2, 8)},
     **{f"gradient of every {n}. inner step": [f"{RECOMPUTE}={n}"] for n in (1, 4)},
+    "published update": [f"{UPDATE}=adam", f"{STRENGTH}=0.003", f"{DECAY}=0.3333", f"{INNER}=10", f"{RECOMPUTE}=3"],
+    **{f"direction blurred by {value}": [f"{SMOOTHING}={value}"] for value in (0.7, 1.5)},
+    **{f"gradient kept for {n} more steps": [f"{REUSE}={n}"] for n in (1, 3)},
+    "gradient kept for 3 more steps, whatever it turns": [f"{REUSE}=3", f"{TURN}=-1"],
+    **{f"corresponding windows, {value}": [f"{WINDOWS}={value}"] for value in (0.3, 1.0)},
+    STARTED: [],
+    **{f"sampler {name}": [f"{SAMPLER}={name}"] for name in SAMPLERS},
     "motion read in the noise": [f"{AHEAD}=false"],
     "motion read in the noise, from sigma 0.96": [f"{AHEAD}=false", f"{START}=0.96"],
 }
@@ -71,9 +86,8 @@ def main(argv: list[str]) -> int:
     with TransferRuns(options.out, options.half) as runs:
         for name in names:
             changes = ALONE + SETTINGS[name]
-            scores[name] = [
-                runs.scores(case, number, name, DemoGraph.guided, changes) for number, case in enumerate(cases)
-            ]
+            row = guided_noised_start if name == STARTED else DemoGraph.guided
+            scores[name] = [runs.scores(case, number, name, row, changes) for number, case in enumerate(cases)]
             print(f"{name}: {time.time() - started:.0f} s", file=sys.stderr, flush=True)
     rows = {name: summarise(list_of) for name, list_of in scores.items()}
     for name in names[1:]:

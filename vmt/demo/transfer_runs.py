@@ -27,7 +27,15 @@ Row = Callable[[demo_graph.DemoGraph], dict]
 
 def noised_start(demo: demo_graph.DemoGraph) -> dict:
     """The plain graph, started from the encoded reference under noise instead of from noise alone."""
-    graph = demo.plain()
+    return _from_noised_reference(demo, demo.plain())
+
+
+def guided_noised_start(demo: demo_graph.DemoGraph) -> dict:
+    """The guided graph, started likewise."""
+    return _from_noised_reference(demo, demo.guided())
+
+
+def _from_noised_reference(demo: demo_graph.DemoGraph, graph: dict) -> dict:
     reference = graph[api_graph.only(graph, "VMT_WindowedInversion")]["inputs"]["reference"]
     graph = api_graph.with_input(graph, demo.sampler, "latent_image", reference)
     return api_graph.with_input(graph, demo.sampler, "denoise", NOISED_START)
@@ -44,13 +52,16 @@ def changed(graph: dict, settings: list[str]) -> dict:
     """The graph with inputs set in every node of the named class.
 
     Args:
-        settings: "NODE_CLASS.input=value"; a value is JSON, or text where it is not.
+        settings: "NODE_CLASS.input=value"; a value is JSON, or text where it is not. A sampler without Motion Guidance
+            Options gets them with their first setting.
     Raises:
         InputError: a setting of another form, or one that the graph has no input for.
     """
     for setting in settings:
         place, is_set, value = setting.partition("=")
         node_class, _, name = place.rpartition(".")
+        if node_class == api_graph.OPTIONS:
+            graph = api_graph.with_options(graph)
         found = [node_id for node_id in api_graph.find(graph, node_class) if name in graph[node_id]["inputs"]]
         if not (is_set and found):
             known = sorted({node["class_type"] for node in graph.values()})

@@ -8,7 +8,7 @@ from vmt.demo import api_graph, demo_graph, evaluate, sweep
 from vmt.demo.evaluate_transfer import TOLD, table
 from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_cases import transfer_cases
-from vmt.demo.transfer_runs import NOISED_START, ROWS, TransferRuns, changed
+from vmt.demo.transfer_runs import NOISED_START, ROWS, TransferRuns, changed, guided_noised_start
 from vmt.errors import InputError
 from vmt.metrics.summary import summarise
 
@@ -42,7 +42,7 @@ def test_settings_that_set_nothing_are_refused(graph, setting):
 
 def test_every_setting_of_the_sweep_changes_the_workflow(graph):
     for name, settings in sweep.SETTINGS.items():
-        assert (changed(graph, settings) == graph) == (name == sweep.AS_IT_IS), name
+        assert (changed(graph, settings) == graph) == (name in (sweep.AS_IT_IS, sweep.STARTED)), name
 
 
 def test_noised_start_takes_the_reference_and_no_guidance(graph):
@@ -55,6 +55,22 @@ def test_noised_start_takes_the_reference_and_no_guidance(graph):
     plain = ROWS["unguided"](demo)[demo.sampler]["inputs"]
     assert plain["denoise"] == 1 and plain["seed"] == sampler["inputs"]["seed"]
     assert ROWS["guided"](demo)[demo.sampler]["class_type"] == "VMT_MotionGuidanceSampler"
+
+
+def test_guidance_too_may_start_from_the_noised_reference(graph):
+    demo = demo_graph.read(graph)
+    started = guided_noised_start(demo)[demo.sampler]
+    assert started["class_type"] == "VMT_MotionGuidanceSampler" and started["inputs"]["denoise"] == NOISED_START
+    assert started["inputs"]["latent_image"] == ROWS["noised_start"](demo)[demo.sampler]["inputs"]["latent_image"]
+
+
+def test_options_come_with_their_first_setting(graph):
+    other = changed(graph, ["VMT_GuidanceOptions.reuse_steps=2", "VMT_GuidanceOptions.turn=0.5"])
+    options = inputs(other, api_graph.OPTIONS)
+    assert (options["reuse_steps"], options["turn"], options["update"]) == (2, 0.5, "rms")
+    assert other[inputs(other, api_graph.SAMPLER)["options"][0]]["class_type"] == api_graph.OPTIONS
+    with pytest.raises(InputError, match="sets no input"):
+        changed(graph, ["VMT_GuidanceOptions.luck=1"])
 
 
 def test_kept_scores_are_not_made_again(tmp_path):
