@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -22,15 +22,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import InputError
-from ..flow_matching import seeded_noise, shifted_sigmas
+from ..flow_matching import seeded_noise
 from ..metrics.centroid import mask_track, object_mask
 from ..metrics.components import count_components
 from ..metrics.trajectory import longest_step
 from ..synthetic.render import render
 from ..synthetic.sample import sample_scene
 from ..synthetic.scene import Scene, SceneObject
-from .sampling import decode
-from .train_dit import compiled, encoded
+from .sampling import decode, euler
+from .train_dit import compiled, encoded, velocity
 from .vocabulary import COLOURS, encode, tokenize
 from .wan_dit import WanDiT
 from .wan_vae import WanVAE
@@ -167,17 +167,17 @@ def make_corrections(
         TimeoutError: it is past `until`; what is made is kept.
         InputError: no draw can be corrected.
     """
-    forward, started, parts = compiled(_forward), time.time(), []
+    said, started, parts = partial(compiled(velocity), dit), time.time(), []
     shards = range(first // SHARD, first // SHARD - (-count // SHARD))
     for shard in shards:
         path = folder / FOLDER / f"{shard:04d}.safetensors"
         if not path.exists():
             numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
-            found = [_draw_and_correct(forward, dit, vae, number, batch, device) for number in numbers]
+            found = [_draw_and_correct(said, vae, number, batch, device) for number in numbers]
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            save_file(_joined(found)._asdict(), partial)
-            partial.replace(path)
+            unfinished = path.with_suffix(".partial")
+            save_file(_joined(found)._asdict(), unfinished)
+            unfinished.replace(path)
             made = SHARD * (shard - shards[0] + 1)
             say(f"own draws corrected: {made}/{count}  {time.time() - started:.0f} s")
         parts.append(Corrections(**load_file(path)))
@@ -197,32 +197,27 @@ def _joined(parts: list[Corrections]) -> Corrections:
     return Corrections(**{**joined, "sigmas": parts[0].sigmas})
 
 
-def _forward(dit, x, timestep, context):
-    return dit(x, timestep, context).float()
-
-
-def _draw_and_correct(forward: Callable, dit, vae, first: int, count: int, device: str) -> Corrections:
+def _draw_and_correct(said: Callable, vae, first: int, count: int, device: str) -> Corrections:
     scenes = [sample_scene(Random(f"own {first + i}"), "single") for i in range(count)]
     captions = [scene.caption for scene in scenes]
     context = torch.stack([encode(text)[0] for text in [*captions, *[""] * count]]).to(device)
     side = scenes[0].camera.shape[0] // 4 + 1
     x = torch.stack([seeded_noise((16, side, 16, 16), 700_000 + first + i) for i in range(count)]).to(device)
-    levels, way = shifted_sigmas(STEPS, SHIFT).tolist(), []
-    for level, lower in pairwise(levels):
-        timestep = torch.full((2 * count,), 1000 * level, device=device)
-        with torch.autocast(device, torch.bfloat16):
-            wanted, unguided = forward(dit, torch.cat([x, x]), timestep, context).chunk(2)
+    way: dict[float, tuple] = {}
+
+    def seen(level, *tensors):
         if level > LOWEST:
-            way.append((x, wanted, unguided))
-        x = x + (lower - level) * (unguided + CFG * (wanted - unguided))
+            way[level] = tensors
+
+    with torch.autocast(device, torch.bfloat16):
+        x = euler(said, x, context, STEPS, CFG, SHIFT, seen)
     kept, shifts = [], []
     for i, (scene, frames) in enumerate(zip(scenes, decode(vae, x), strict=True)):
         better = corrected(scene, frames)
         if better is not None:
             kept.append(i)
             shifts.append(encoded(vae, better[None].to(device)) - encoded(vae, frames[None].to(device)))
-    ways, wanted, unguided = (torch.stack(tensors, 1)[kept].half().cpu() for tensors in zip(*way, strict=True))
+    ways, wanted, unguided = (torch.stack(tensors, 1)[kept].half().cpu() for tensors in zip(*way.values(), strict=True))
     shift = torch.cat(shifts).half().cpu() if kept else ways.new_empty(0, *ways.shape[2:])
     words = torch.tensor([tokenize(caption)[0] for caption in captions])[kept]
-    sigmas = torch.tensor([level for level in levels if level > LOWEST])
-    return Corrections(ways, wanted, unguided, x[kept].half().cpu(), shift, sigmas, words)
+    return Corrections(ways, wanted, unguided, x[kept].half().cpu(), shift, torch.tensor(list(way)), words)

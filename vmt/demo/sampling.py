@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from safetensors.torch import load_file
 
 from ..errors import InputError
 from ..flow_matching import seeded_noise, shifted_sigmas
-from .train_dit import latent_scale
+from .train_dit import latent_scale, velocity
 from .train_vae import channels_last
 from .vocabulary import encode
 from .wan_dit import WanDiT, WanShape
@@ -78,13 +80,31 @@ def sample(
     shape = (16, (num_frames - 1) // 4 + 1, size // 8, size // 8)
     x = torch.stack([seeded_noise(shape, seed + i) for i in range(len(captions))]).to(device)
     context = torch.stack([encode(caption)[0] for caption in captions] + [encode("")[0]] * len(captions)).to(device)
-    sigmas = shifted_sigmas(steps, shift).tolist()
-    for sigma, lower in pairwise(sigmas):
-        timestep = torch.full((len(context),), 1000 * sigma, device=device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            wanted, unguided = dit(torch.cat([x, x]), timestep, context).float().chunk(2)
+    with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        latents = euler(partial(velocity, dit), x, context, steps, cfg, shift)
+    return decode(vae, latents)
+
+
+def euler(
+    said: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, context: torch.Tensor,
+    steps: int, cfg: float, shift: float, seen: Callable[..., None] | None = None,
+) -> torch.Tensor:  # fmt: skip
+    """The latent at the end of the way from noise x (B,16,F,h,w).
+
+    Args:
+        said: (x, noise levels (B,), context) -> velocity. context: (2B,M,4096), B prompts and B null prompts; at cfg 1
+            the null prompts are not asked. seen: called at each step with the noise level, x, and the velocities under
+            prompt and null prompt.
+    """
+    for sigma, lower in pairwise(shifted_sigmas(steps, shift).tolist()):
+        if cfg == 1:
+            wanted = unguided = said(x, x.new_full((len(x),), sigma), context[: len(x)])
+        else:
+            wanted, unguided = said(torch.cat([x, x]), x.new_full((2 * len(x),), sigma), context).chunk(2)
+        if seen:
+            seen(sigma, x, wanted, unguided)
         x = x + (lower - sigma) * (unguided + cfg * (wanted - unguided))
-    return decode(vae, x)
+    return x
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .corrections import Corrections
 from .fit import Batch, fit
-from .train_dit import compiled, draw_sigma, noised
+from .train_dit import compiled, draw_sigma, noised, velocity
 from .vocabulary import embed
 from .wan_dit import WanDiT
 
@@ -44,7 +44,7 @@ def train_corrections(
         TimeoutError: it is past `until`; the checkpoint is there.
     """
     dit = dit.to(device)
-    before, said = deepcopy(dit).eval().requires_grad_(False), compiled(_say)
+    before, said = deepcopy(dit).eval().requires_grad_(False), compiled(velocity)
 
     def batch() -> Batch:
         index, level = (torch.randint(n, (OWN,), device=device) for n in draws.x.shape[:2])
@@ -62,7 +62,3 @@ def train_corrections(
         return Batch(x, sigma, embed(torch.cat([words, texts])), target)
 
     return fit("corrections", checkpoint, dit, batch, steps, lr, device, say, until)
-
-
-def _say(dit: WanDiT, x: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
-    return dit(x, 1000 * sigma, context).float()

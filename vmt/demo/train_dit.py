@@ -111,9 +111,14 @@ def noised(clean: torch.Tensor, noise: torch.Tensor, sigma: torch.Tensor) -> tor
     return torch.lerp(clean, noise, sigma.view(-1, 1, 1, 1, 1))
 
 
+def velocity(dit, x: torch.Tensor, sigma: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+    """What the model says at x of noise levels (B,): float32, of x's shape."""
+    return dit(x, 1000 * sigma, context).float()
+
+
 def dit_loss(dit, x: torch.Tensor, context: torch.Tensor, sigma: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Flow-matching loss: the model predicts the velocity `target`, noise - clean, at x of noise levels (B,)."""
-    return (dit(x, 1000 * sigma, context).float() - target).pow(2).mean()
+    return (velocity(dit, x, sigma, context) - target).pow(2).mean()
 
 
 def compiled(function):

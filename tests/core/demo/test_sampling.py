@@ -22,10 +22,12 @@ class Perfect(torch.nn.Module):
     def __init__(self, wanted, unguided):
         super().__init__()
         self.anchor = torch.nn.Parameter(torch.zeros(1))
-        self.null, self.wanted, self.unguided, self.calls = encode("")[0], wanted, unguided, []
+        self.null, self.wanted, self.unguided = encode("")[0], wanted, unguided
+        self.calls, self.asked = [], []
 
     def forward(self, x, timestep, context):
         self.calls.append(timestep[0].item())
+        self.asked.append(len(x))
         is_null = (context == self.null).all((1, 2))[:, None, None, None, None]
         clean = torch.where(is_null, self.unguided, self.wanted)
         return (x - clean) / (timestep.view(-1, 1, 1, 1, 1) / 1000)
@@ -47,6 +49,7 @@ def test_euler_and_guidance_land_where_the_velocity_points(vae, perfect, cfg, st
     assert frames.shape == (1, 5, 32, 32, 3) and frames.dtype == torch.float32
     torch.testing.assert_close(frames, expected, atol=0.02, rtol=0)  # decoded in bfloat16
     assert len(dit.calls) == steps and dit.calls[0] == 1000
+    assert dit.asked == [1 if cfg == 1 else 2] * steps, "without guidance the null prompt is not asked"
 
 
 def test_schedule_is_shifted(vae, perfect):
