@@ -27,6 +27,7 @@ from ..launch.run_result import ServerError
 from ..launch.server import Server
 from ..metrics.steadiness import diversity
 from ..video import ReferenceConfig, write_video
+from ..whole_file import whole_file
 from .case import Case, Figures, HasFrames
 from .clip_models import ClipModels
 from .frame_strip import read_strip, strip
@@ -211,7 +212,5 @@ class BenchRuns:
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content if isinstance(content, bytes) else content.encode())
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -29,6 +29,7 @@ from ..metrics.trajectory import longest_step
 from ..synthetic.render import render
 from ..synthetic.sample import sample_scene
 from ..synthetic.scene import Scene, SceneObject
+from ..whole_file import whole_file
 from .sampling import decode, euler
 from .train_dit import compiled, encoded, velocity
 from .vocabulary import COLOURS, encode, tokenize
@@ -174,10 +175,8 @@ def make_corrections(
         if not path.exists():
             numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
             found = [_draw_and_correct(said, vae, number, batch, device) for number in numbers]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = path.with_suffix(".partial")
-            save_file(_joined(found)._asdict(), unfinished)
-            unfinished.replace(path)
+            with whole_file(path) as file:
+                save_file(_joined(found)._asdict(), file)
             made = SHARD * (shard - shards[0] + 1)
             say(f"own draws corrected: {made}/{count}  {time.time() - started:.0f} s")
         parts.append(Corrections(**load_file(path)))

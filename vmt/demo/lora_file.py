@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..whole_file import whole_file
 
 PREFIX = "diffusion_model."
 
@@ -32,10 +33,8 @@ def save_lora(before: nn.Module, after: nn.Module, rank: int, path: Path, metada
         else:
             ending = {"weight": f"{stem}.diff", "bias": f"{stem}.diff_b"}.get(kind, f"{name}.diff")
             tensors[PREFIX + ending] = change
-    partial = path.with_suffix(".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-    partial.replace(path)
+    with whole_file(path) as file:
+        save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, file, metadata)
 
 
 @torch.no_grad()

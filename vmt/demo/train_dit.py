@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ..synthetic.render import draw
+from ..whole_file import whole_file
 from .train_vae import channels_last
 from .training import Run, SceneStream, rate, stream
 from .vocabulary import embed, tokenize
@@ -68,10 +69,8 @@ def make_latents(
                 frames = draw(_first_frames(scene, num_frames, device), 128, 128)[0]
                 parts.append(encoded(vae, frames).half().cpu())
                 numbers += [tokenize(caption)[0] for caption in captions]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, partial)
-            partial.replace(path)
+            with whole_file(path) as file:
+                save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, file)
             made = (shard - shards[0] + 1) * shard_size
             say(f"latents of {num_frames} frames: {made}/{count}  {time.time() - started:.0f} s")
         tensors = load_file(path)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from ..synthetic.render import render_batch
 from ..synthetic.sample import sample_scene
 from ..synthetic.scene import project
+from ..whole_file import whole_file
 from .training import Run, rate
 from .wan_vae import WanVAE, fold_latent_statistics
 
@@ -132,5 +133,7 @@ def round_trip_psnr(vae: WanVAE, textured: bool, clips: int = 16, device: str = 
 
 def save_half(module: torch.nn.Module, path: Path, metadata: dict[str, str]) -> None:
     """The weights as float16 safetensors, as the repository ships them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: p.detach().half().contiguous().cpu() for name, p in module.state_dict().items()}, path, metadata)
+    with whole_file(path) as file:
+        save_file(
+            {name: p.detach().half().contiguous().cpu() for name, p in module.state_dict().items()}, file, metadata
+        )

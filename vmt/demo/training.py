@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from ..synthetic.render import stack
 from ..synthetic.sample import sample_scene
+from ..whole_file import whole_file
 from .muon import MuonAdamW
 
 
@@ -87,11 +88,9 @@ class Run:
         tensors = {f"parameter.{name}": p.detach() for name, p in self.parameters.items()}
         tensors.update({f"average.{name}": p for name, p in self.average.items()})
         tensors.update({f"optimiser.{name}": p for name, p in self.optimiser.state().items()})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
         metadata = {"step": str(self.step), "seconds": str(self.seconds)}
-        save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, partial, metadata)
-        os.replace(partial, self.path)
+        with whole_file(self.path) as file:
+            save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, file, metadata)
 
     @torch.no_grad()
     def _load(self) -> None:

@@ -15,6 +15,7 @@ from ..launch.host_process import needs_cpu_flag
 from ..launch.server import Server
 from ..synthetic import render
 from ..video import read_video, write_video
+from ..whole_file import whole_file
 from . import api_graph, demo_graph
 from .run import WORKFLOW
 from .transfer_cases import TransferCase, score_transfer
@@ -124,10 +125,8 @@ class TransferRuns:
             return json.loads(kept.read_text(encoding="utf-8"))
         demo = demo_graph.read(changed(api_graph.load(self._workflow), settings))
         scores = self._run(case, number, demo, row or ROWS[name])
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial")
-        partial.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-        partial.replace(kept)
+        with whole_file(kept) as file:
+            file.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
         return scores
 
     def _run(self, case: TransferCase, number: int, demo: demo_graph.DemoGraph, row: Row) -> dict:
