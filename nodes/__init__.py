@@ -10,7 +10,7 @@ DEMO_WEIGHTS = Path(__file__).resolve().parent.parent / "vmt" / "demo" / "weight
 
 def register_demo_weights():
     """Makes the stock loaders list the demo model and its VAE."""
-    for kind in ("diffusion_models", "vae", "loras"):
+    for kind in ("diffusion_models", "vae"):
         folder_paths.add_model_folder_path(kind, str(DEMO_WEIGHTS / kind))
 
 

@@ -15,9 +15,7 @@ import torch
 
 from ..errors import InputError
 from .corrections import FOLDER, make_corrections
-from .few_steps import RANK, train_few_steps
 from .frame_guidance import FrameGuidance
-from .lora_file import save_lora
 from .sampling import load_dit, load_vae
 from .train_corrections import train_corrections
 from .train_dit import make_latents, train_dit
@@ -27,11 +25,9 @@ from .wan_dit import WanDiT, WanShape
 WEIGHTS = Path(__file__).parent / "weights"
 DIT_FILE = Path("diffusion_models") / "vmt_demo_wan_t2v.safetensors"
 VAE_FILE = Path("vae") / "vmt_demo_wan_vae.safetensors"
-FEW_STEPS_FILE = Path("loras") / "vmt_demo_wan_4_steps.safetensors"
 MADE_BY = {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"}
 STEADY_LR = 6e-4
 CORRECTIONS_LR = 3e-4
-FEW_STEPS_LR = 6e-4
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -61,9 +57,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--first-draw", type=int, default=0, help="number of the first of them, to correct others when trained further"
     )
     parser.add_argument("--correction-steps", type=int, default=1200)
-    parser.add_argument(
-        "--few-steps", type=int, default=1500, help="steps of training the LoRA that draws in 4 calls; 0: none"
-    )
     parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
@@ -85,12 +78,12 @@ def first_dit(options: argparse.Namespace) -> WanDiT:
 
 
 def dit_runs(further: bool) -> list[str]:
-    """Names of the DiT's runs: on the data, towards its guided draws, on corrections, towards few steps.
+    """Names of the DiT's runs: on the data, towards its guided draws, on corrections.
 
     Each has its own checkpoint.
     """
     first = "dit.further" if further else "dit"
-    return [first, f"{first}.steady", f"{first}.corrected", f"{first}.few_steps"]
+    return [first, f"{first}.steady", f"{first}.corrected"]
 
 
 def main(argv: list[str]) -> int:
@@ -136,13 +129,6 @@ def main(argv: list[str]) -> int:
                 options.device, until=until,
             )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, MADE_BY)
-        if options.corrections and options.few_steps:
-            dit = load_dit(options.out / DIT_FILE).to(options.device)
-            student = train_few_steps(
-                checkpoints[3], draws, dit, options.few_steps, min(options.lr, FEW_STEPS_LR), options.device,
-                until=until,
-            )  # fmt: skip
-            save_lora(dit, student, RANK, options.out / FEW_STEPS_FILE, MADE_BY)
         if (
             options.further
         ):  # the next further run begins with these weights, not with this run's last step, nor with its draws

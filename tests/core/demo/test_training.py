@@ -6,9 +6,7 @@ import torch
 
 from vmt.demo.corrections import Corrections
 from vmt.demo.frame_guidance import FrameGuidance, Narrowing
-from vmt.demo.lora_file import add_lora
-from vmt.demo.sampling import load_dit
-from vmt.demo.train import DIT_FILE, FEW_STEPS_FILE, VAE_FILE, first_dit, main, parse
+from vmt.demo.train import DIT_FILE, VAE_FILE, first_dit, main, parse
 from vmt.demo.train_dit import (
     SHARD,
     dit_loss,
@@ -222,7 +220,7 @@ class TestDitTraining:
         assert [path.name for path in (tmp_path / "work" / "latents-33").iterdir()] == ["0001.safetensors"]
         assert not list((tmp_path / "work").glob("*checkpoint*"))
 
-    def test_corrections_and_the_few_step_lora_are_the_last_stages(self, tmp_path, monkeypatch):
+    def test_corrections_are_the_last_stage(self, tmp_path, monkeypatch):
         """Draws that can be corrected are put in the place of a blind model's."""
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)
         monkeypatch.setattr("vmt.demo.train_dit.SHARD", {1: 32, 33: 8})
@@ -237,14 +235,11 @@ class TestDitTraining:
         before = (tmp_path / DIT_FILE).read_bytes()
         options = [
             "--further", "--images", "32", "--clips", "8", "--steps", "0", "--steady-steps", "0",
-            "--corrections", "2", "--first-draw", "64", "--correction-steps", "2", "--few-steps", "2",
+            "--corrections", "2", "--first-draw", "64", "--correction-steps", "2",
             "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
         ]  # fmt: skip
         assert main(options) == 0
         assert (tmp_path / DIT_FILE).read_bytes() != before
-        changed = add_lora(load_dit(tmp_path / DIT_FILE), tmp_path / FEW_STEPS_FILE)
-        base = load_dit(tmp_path / DIT_FILE)
-        assert any(not torch.equal(p, base.get_parameter(name)) for name, p in changed.named_parameters())
 
     def test_lengths_go_from_images_to_clips(self):
         lengths = [frames_of_step(step, 1200) for step in range(1200)]

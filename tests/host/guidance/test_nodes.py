@@ -58,7 +58,7 @@ def test_every_input_has_a_tooltip_and_the_node_a_help_page(inputs_of, host, nod
 def test_the_demo_weights_are_among_the_stock_models(host):
     import folder_paths
 
-    for kind in ("diffusion_models", "vae", "loras"):
+    for kind in ("diffusion_models", "vae"):
         folders = [Path(folder) for folder in folder_paths.get_folder_paths(kind)]
         assert any(folder.parts[-4:] == ("vmt", "demo", "weights", kind) for folder in folders)
 
