@@ -1,9 +1,9 @@
 """The demo model's own draws and what they should have been: the same thing on the same ground, moving evenly.
 
 A model draws by many steps, each from what it drew before, and was never shown what its own mistakes look like. Here it
-draws clips of training prompts; where the thing goes is then smoothed, the clip is drawn again with it, and the model
-learns, at each point of the way it took, to end there (`train_corrections`). Learning on the states one's own policy
-comes to is DAgger (arXiv 1011.0686).
+draws clips of training prompts; where the thing goes is then smoothed and, where it is slow, made faster, the clip is
+drawn again with it, and the model learns, at each point of the way it took, to end there (`train_corrections`).
+Learning on the states one's own policy comes to is DAgger (arXiv 1011.0686).
 """
 
 from __future__ import annotations
