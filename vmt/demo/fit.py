@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +38,7 @@ def fit(
     matrices = {name for name, p in dit.named_parameters() if name.startswith("blocks.") and p.ndim == 2}
     run = Run(dit, matrices, lr, checkpoint, ema=0.995)
     torch.manual_seed(3000 + run.step)  # the training command owns its process
-    loss_of = compiled(dit_loss)
-    started, base, average = time.time(), run.seconds, None
+    loss_of, average = compiled(dit_loss), None
     while run.step < steps:
         with torch.autocast(device, torch.bfloat16):
             clips = batch()
@@ -48,7 +46,6 @@ def fit(
         loss.backward()
         run.update(rate(run.step, steps))
         average = loss.detach() if average is None else torch.lerp(average, loss.detach(), 0.02)
-        run.seconds = base + time.time() - started
         if run.step % 50 == 0:
             say(f"{name} {run.step}/{steps}  loss {average.item():.4f}  {run.seconds:.0f} s")
         run.keep(every=200, until=until)

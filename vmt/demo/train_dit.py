@@ -162,7 +162,7 @@ def train_dit(
     run = Run(dit, matrices, lr, checkpoint, ema=0.998)
     torch.manual_seed(1000 + run.step)  # the training command owns its process
     loss_of, guided = compiled(dit_loss), guided and compiled(guided)
-    started, base, losses = time.time(), run.seconds, {}
+    losses = {}
     while run.step < steps:
         length = frames_of_step(run.step, steps, further)
         latents, words = images if length == 1 else clips
@@ -179,7 +179,6 @@ def train_dit(
         loss.backward()
         run.update(rate(run.step, steps))
         losses[length] = torch.lerp(losses.get(length, loss.detach()), loss.detach(), 0.02)
-        run.seconds = base + time.time() - started
         if run.step % 50 == 0:
             parts = "  ".join(f"{frames} frames {value.item():.4f}" for frames, value in sorted(losses.items()))
             say(f"dit {run.step}/{steps}  loss of {parts}  {run.seconds:.0f} s")

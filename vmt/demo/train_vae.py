@@ -6,7 +6,6 @@ the latent, since a diffusion model's latents are never exact.
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from random import Random
 
@@ -48,7 +47,7 @@ def train_vae(
     matrices = {name for name, p in vae.named_parameters() if name.endswith("weight") and p.flatten(1).shape[1] > 3}
     run = Run(vae, matrices, lr, path=folder / "vae.checkpoint.safetensors", ema=0.995)
     torch.manual_seed(run.step)
-    started, base, pick, total = time.time(), run.seconds, Random(run.step), torch.zeros((), device=device)
+    pick, total = Random(run.step), torch.zeros((), device=device)
     while run.step < steps:
         images = run.step < steps // 8
         frames = _crops(run.step, 4 * batch if images else batch, 1 if images else CROP_FRAMES, pick, device)
@@ -57,7 +56,6 @@ def train_vae(
         loss.backward()
         run.update(rate(run.step, steps))
         total = torch.lerp(total, error.detach(), 0.02 if run.step > 1 else 1.0)
-        run.seconds = base + time.time() - started
         if run.step % 100 == 0:
             say(f"vae {run.step}/{steps}  PSNR {10 * torch.log10(4 / total).item():.2f} dB  {run.seconds:.0f} s")
         run.keep(every=100, until=until)

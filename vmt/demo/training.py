@@ -50,7 +50,7 @@ def rate(step: int, steps: int, warm_up: int = 100, decay_from: float = 0.5) -> 
 
 
 class Run:
-    """A training in progress: parameters, optimiser, moving average and step, saved together and taken up again.
+    """A training in progress: parameters, optimiser, moving average, step, seconds; saved together and taken up again.
 
     The checkpoint is written beside itself and renamed, so an interrupted save leaves the previous one whole.
     """
@@ -62,11 +62,13 @@ class Run:
         self.path, self.ema, self.step, self.seconds = Path(path), ema, 0, 0.0
         if self.path.exists():
             self._load()
+        self._began = time.time() - self.seconds
 
     @torch.no_grad()
     def update(self, scale: float) -> None:
         self.optimiser.step(scale)
         self.step += 1
+        self.seconds = time.time() - self._began
         weight = 1 - min(self.ema, self.step / (self.step + 10))
         torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), weight)
 
