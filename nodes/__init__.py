@@ -17,6 +17,7 @@ def register_demo_weights():
 class MotionTransferExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         from .compare_methods import CompareMethods
+        from .decoupled_lora_tuner import DecoupledLoraTuner
         from .demo_text_encoder import DemoTextEncoder
         from .extract_amf import ExtractAMF
         from .frame_difference_pull import FrameDifferencePull
@@ -25,11 +26,12 @@ class MotionTransferExtension(ComfyExtension):
         from .motion_guidance import MotionGuidance
         from .motion_guidance_sampler import MotionGuidanceSampler
         from .motion_metrics import MotionMetrics
+        from .tuner_options import TunerOptions
         from .windowed_inversion import WindowedInversion
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            FrameDifferencePull, MotionMetrics, CompareMethods, DemoTextEncoder,
+            FrameDifferencePull, DecoupledLoraTuner, TunerOptions, MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

@@ -7,3 +7,5 @@ CLONE = str(Path(__file__).resolve().parents[1])
 if CLONE not in sys.path:
     # Last: this folder has a `nodes`, and so has ComfyUI; in the tests `import nodes` must find ComfyUI's.
     sys.path.append(CLONE)
+
+pytest_plugins = ["tiny_wan"]  # of tests/helpers: fixtures that the tests of guidance and of tuning share

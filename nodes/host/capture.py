@@ -96,7 +96,7 @@ def predicted_velocity(model, conds: list[dict], x: Tensor, sigma: Tensor, model
     """
     with torch.no_grad():
         start = x.detach()
-        clean = comfy.samplers.calc_cond_batch(model, [conds], start, sigma, _plain_options(model_options))[0]
+        clean = comfy.samplers.calc_cond_batch(model, [conds], start, sigma, plain_options(model_options))[0]
         return (start - clean) / sigma.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -108,10 +108,10 @@ def _num_front_tokens(model, conds: list[dict], grid: TokenGrid) -> int:
 
 def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
     """A copy of the options for this pass: taps, checkpoints, no blocks behind the last tap, plain attention."""
-    options = _plain_options(model_options)
+    options = plain_options(model_options)
     to = options["transformer_options"]
     # Faster attentions of other nodes have no gradient, or a wrong one without an error.
-    to["optimized_attention_override"] = _plain_attention
+    to["optimized_attention_override"] = plain_attention
     add_wrapper(WrappersMP.APPLY_MODEL, _put_back_grad_mode, to)
 
     last = max(tap.blocks)
@@ -130,7 +130,7 @@ def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
     return options
 
 
-def _plain_options(model_options: dict) -> dict:
+def plain_options(model_options: dict) -> dict:
     """A copy of the options for a pass of ours: the whole video at once, by the model itself."""
     options = create_model_options_clone(model_options)
     options.pop("context_handler", None)  # windows over time would show the blocks parts of the video
@@ -141,7 +141,7 @@ def _plain_options(model_options: dict) -> dict:
     return options
 
 
-def _plain_attention(func, *args, **kwargs):
+def plain_attention(func, *args, **kwargs):
     return attention_pytorch(*args, **kwargs)
 
 
@@ -173,7 +173,7 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
             nonlocal calls
             calls += 1
             if calls == 1 and store.open:  # the first attention of a block is its self-attention
-                _check_form(q, kwargs)
+                check_form(q, kwargs)
                 store.calls.setdefault(block, []).append(_Call(q, k, args["pe"], heads))
             if not is_last:
                 return attention(func, q, k, v, heads, *rest, **kwargs)
@@ -196,7 +196,7 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
     return replace
 
 
-def _check_form(q: Tensor, kwargs: dict) -> None:
+def check_form(q: Tensor, kwargs: dict) -> None:
     if q.ndim != 3 or kwargs.get("skip_reshape"):
         raise UnsupportedModelError(
             f"Attention works on a tensor of shape {tuple(q.shape)}; (batch, tokens, channels) is known. Another node "

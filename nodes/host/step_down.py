@@ -7,11 +7,15 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
+FREE = "Use the preset free, which needs none, or a smaller or shorter video."
+
 
 class StepDown:
     """Of one run: the ways of its work that are left, each of which needs less memory than the one before."""
 
-    def __init__(self):
+    def __init__(self, task: str = "motion guidance", advice: str = FREE):
+        """task: what goes on. advice: what to do if nothing fits."""
+        self.task, self.advice = task, advice
         self._left: list[str] = []
 
     def run(self, work: Callable[[str], Tensor], ways: Callable[[], tuple[str, ...]]) -> Tensor:
@@ -32,11 +36,8 @@ class StepDown:
             # Out of the handler: the exception holds on to all that the work had made.
             if len(self._left) == 1:
                 raise torch.cuda.OutOfMemoryError(
-                    "There is not enough memory for the gradient of motion guidance. Use the preset free, which needs "
-                    f"none, or a smaller or shorter video. {told}"
+                    f"There is not enough memory for the gradient of {self.task}. {self.advice} {told}"
                 )
             del self._left[0]
             comfy.model_management.soft_empty_cache()
-            logging.warning(
-                f"[VMT] Memory ran out with checkpoint {way}; motion guidance goes on with {self._left[0]}."
-            )
+            logging.warning(f"[VMT] Memory ran out with checkpoint {way}; {self.task} goes on with {self._left[0]}.")

@@ -8,7 +8,6 @@ Learning on the states one's own policy comes to is DAgger (arXiv 1011.0686).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import InputError
@@ -29,8 +27,9 @@ from ..metrics.trajectory import longest_step
 from ..synthetic.render import render
 from ..synthetic.sample import sample_scene
 from ..synthetic.scene import Scene, SceneObject
-from ..whole_file import whole_file
+from .precision import fast
 from .sampling import decode, euler
+from .shards import shards
 from .train_dit import compiled, encoded, velocity
 from .vocabulary import COLOURS, encode, tokenize
 from .wan_dit import WanDiT
@@ -168,21 +167,17 @@ def make_corrections(
         TimeoutError: it is past `until`; what is made is kept.
         InputError: no draw can be corrected.
     """
-    said, started, parts = partial(compiled(velocity), dit), time.time(), []
-    shards = range(first // SHARD, first // SHARD - (-count // SHARD))
-    for shard in shards:
-        path = folder / FOLDER / f"{shard:04d}.safetensors"
-        if not path.exists():
-            numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
-            found = [_draw_and_correct(said, vae, number, batch, device) for number in numbers]
-            with whole_file(path) as file:
-                save_file(_joined(found)._asdict(), file)
-            made = SHARD * (shard - shards[0] + 1)
-            say(f"own draws corrected: {made}/{count}  {time.time() - started:.0f} s")
-        parts.append(Corrections(**load_file(path)))
-        if time.time() > until:
-            raise TimeoutError("time is up; run the command again to go on")
-    draws = _joined(parts)
+    said = partial(compiled(velocity), dit)
+
+    def make(shard: int) -> dict[str, Tensor]:
+        numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
+        return _joined([_draw_and_correct(said, vae, number, batch, device) for number in numbers])._asdict()
+
+    def told(made: int, seconds: float) -> None:
+        say(f"own draws corrected: {made * SHARD}/{count}  {seconds:.0f} s")
+
+    wanted = range(first // SHARD, first // SHARD - (-count // SHARD))
+    draws = _joined([Corrections(**shard) for shard in shards(folder / FOLDER, wanted, make, told, until)])
     if not len(draws.x):
         raise InputError(
             f"Of {count} draws none shows a single thing on a still ground: nothing can be corrected. "
@@ -208,7 +203,7 @@ def _draw_and_correct(said: Callable, vae, first: int, count: int, device: str) 
         if level > LOWEST:
             way[level] = tensors
 
-    with torch.autocast(device, torch.bfloat16):
+    with fast(device):
         x = euler(said, x, context, STEPS, CFG, SHIFT, seen)
     kept, shifts = [], []
     for i, (scene, frames) in enumerate(zip(scenes, decode(vae, x), strict=True)):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .precision import fast
 from .train_dit import compiled, dit_loss
 from .training import Run, rate
 from .wan_dit import WanDiT
@@ -40,7 +41,7 @@ def fit(
     torch.manual_seed(3000 + run.step)  # the training command owns its process
     loss_of, average = compiled(dit_loss), None
     while run.step < steps:
-        with torch.autocast(device, torch.bfloat16):
+        with fast(device):
             clips = batch()
             loss = loss_of(dit, clips.x, clips.context, clips.sigma, clips.target)
         loss.backward()

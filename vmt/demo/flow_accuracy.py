@@ -20,6 +20,7 @@ from ..flow_matching import seeded_noise
 from ..signals.attention_flow import AttentionFlowConfig, extract
 from ..synthetic import render
 from ..token_grid import TokenGrid
+from .precision import fast
 from .sampling import load_dit, load_vae
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
 from .train_dit import latent_scale
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> int:
     table: dict[tuple, list] = {}
     for number, case in enumerate(transfer_cases(options.cases)):
         clip = render(case.reference)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), fast("cpu"):
             clean = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]).float() - mean) / std
         grid = TokenGrid.from_latent_shape(clean.shape)
         path_tok = _per_latent_frame(clip.tracks_px[0]) / TOKEN_PX

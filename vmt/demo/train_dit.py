@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 
 from ..synthetic.render import draw
-from ..whole_file import whole_file
+from .precision import fast
+from .shards import shards
 from .train_vae import channels_last
 from .training import Run, SceneStream, rate, stream
 from .vocabulary import embed, tokenize
@@ -36,10 +35,10 @@ def latent_scale(device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def encoded(vae: WanVAE, frames: torch.Tensor) -> torch.Tensor:
-    """Clips (B,T,H,W,3) 0..1 to latents (B,16,F,h,w) float32 in the DiT's scale, made in bfloat16."""
+    """Clips (B,T,H,W,3) 0..1 to latents (B,16,F,h,w) float32 in the DiT's scale, in bfloat16 where that is fast."""
     mean, std = latent_scale(frames.device)
     video = (frames * 2 - 1).movedim(-1, 1).contiguous(memory_format=torch.channels_last_3d)
-    with torch.autocast(frames.device.type, torch.bfloat16):
+    with fast(frames.device):
         latent = vae.encode(video)
     return (latent.float() - mean) / std
 
@@ -57,28 +56,22 @@ def make_latents(
     Returns:
         latents (count,16,F,16,16) float16 in the DiT's scale, and word numbers (count,16).
     """
-    vae = channels_last(vae)
-    latents, words, started = [], [], time.time()
-    shard_size = SHARD[num_frames]
-    shards = range(first // shard_size, first // shard_size + max(1, count // shard_size))
-    for shard in shards:
-        path = folder / f"latents-{num_frames}" / f"{shard:04d}.safetensors"
-        if not path.exists():
-            parts, numbers = [], []
-            for scene, captions in stream(SceneStream(f"latents {num_frames} {shard}", shard_size // batch, batch)):
-                frames = draw(_first_frames(scene, num_frames, device), 128, 128)[0]
-                parts.append(encoded(vae, frames).half().cpu())
-                numbers += [tokenize(caption)[0] for caption in captions]
-            with whole_file(path) as file:
-                save_file({"latents": torch.cat(parts).contiguous(), "words": torch.tensor(numbers)}, file)
-            made = (shard - shards[0] + 1) * shard_size
-            say(f"latents of {num_frames} frames: {made}/{count}  {time.time() - started:.0f} s")
-        tensors = load_file(path)
-        latents.append(tensors["latents"])
-        words.append(tensors["words"])
-        if time.time() > until:
-            raise TimeoutError("time is up; run the command again to go on")
-    return torch.cat(latents).to(device), torch.cat(words).to(device)
+    vae, size = channels_last(vae), SHARD[num_frames]
+
+    def make(shard: int) -> dict[str, torch.Tensor]:
+        parts, numbers = [], []
+        for scene, captions in stream(SceneStream(f"latents {num_frames} {shard}", size // batch, batch)):
+            frames = draw(_first_frames(scene, num_frames, device), 128, 128)[0]
+            parts.append(encoded(vae, frames).half().cpu())
+            numbers += [tokenize(caption)[0] for caption in captions]
+        return {"latents": torch.cat(parts), "words": torch.tensor(numbers)}
+
+    def told(made: int, seconds: float) -> None:
+        say(f"latents of {num_frames} frames: {made * size}/{count}  {seconds:.0f} s")
+
+    wanted = range(first // size, first // size + max(1, count // size))
+    kept = list(shards(folder / f"latents-{num_frames}", wanted, make, told, until))
+    return tuple(torch.cat([shard[name] for shard in kept]).to(device) for name in ("latents", "words"))
 
 
 def _first_frames(scene: dict[str, torch.Tensor], num_frames: int, device: str) -> dict[str, torch.Tensor]:
@@ -171,7 +164,7 @@ def train_dit(
         numbers = numbers * (torch.rand(len(index), 1, device=device) >= NULL_SHARE)
         context, sigma, noise = embed(numbers), draw_sigma(len(index), length, device), torch.randn_like(clean)
         x, target = noised(clean, noise, sigma), noise - clean
-        with torch.autocast(device, torch.bfloat16):
+        with fast(device):
             if guided:
                 with torch.no_grad():
                     target = guided(x, sigma, context, embed(torch.zeros_like(numbers[0])))

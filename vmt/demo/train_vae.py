@@ -16,6 +16,7 @@ from ..synthetic.render import render_batch
 from ..synthetic.sample import sample_scene
 from ..synthetic.scene import project
 from ..whole_file import whole_file
+from .precision import fast
 from .training import Run, rate
 from .wan_vae import WanVAE, fold_latent_statistics
 
@@ -51,7 +52,7 @@ def train_vae(
     while run.step < steps:
         images = run.step < steps // 8
         frames = _crops(run.step, 4 * batch if images else batch, 1 if images else CROP_FRAMES, pick, device)
-        with torch.autocast(device, torch.bfloat16):
+        with fast(device):
             loss, error = vae_loss(vae, frames)
         loss.backward()
         run.update(rate(run.step, steps))

@@ -1,0 +1,103 @@
+"""Decoupled-LoRA Tuner: a small LoRA file that holds the motion of one clip."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import comfy.sd
+import folder_paths
+import torch
+from comfy_api.latest import io
+
+from ..vmt.errors import check_choice
+from ..vmt.lora.branches import SPATIAL, TEMPORAL
+from ..vmt.lora.files import state_dict, write
+from ..vmt.lora.presets import PRESETS
+from .host.input_check import check_conditioning
+from .host.model_check import check_wan
+from .host.tuning import Tuned, check_frames, check_tunable, encode_clips, tune_clip
+from .types import TunerOptions
+
+NAMES = {TEMPORAL: "motion", SPATIAL: "appearance"}
+LoraModel = io.Custom("LORA_MODEL")
+LossMap = io.Custom("LOSS_MAP")
+
+
+class DecoupledLoraTuner(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VMT_DecoupledLoraTuner",
+            display_name="Decoupled-LoRA Tuner",
+            category="VMT",
+            description="Learns the motion of one clip as a small LoRA, apart from its look, which becomes a second "
+            "one. Pay once: afterwards a video costs what a plain one costs.",
+            inputs=[
+                io.Model.Input("model", tooltip="A Wan text-to-video model. It is not changed."),
+                io.Vae.Input("vae", tooltip="The VAE that belongs to the model."),
+                io.Image.Input("frames", tooltip="The frames of the clip, from Load Reference Video."),
+                io.Conditioning.Input("positive", tooltip="A caption of the clip: what it shows, not how it moves."),
+                io.Combo.Input(
+                    "preset", options=list(PRESETS), default="standard",
+                    tooltip="draft: a quick look. standard: good for most clips. thorough: three times as long.",
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFF, control_after_generate=False,
+                    tooltip="Noise and starting weights. Leave it as it is, so that the result is kept between runs.",
+                ),
+                io.Float.Input(
+                    "motion_strength", default=1.0, min=0.0, max=1.5, step=0.05,
+                    tooltip="Of the motion in the model that comes out.",
+                ),
+                io.Float.Input(
+                    "appearance_strength", default=0.0, min=0.0, max=1.0, step=0.05,
+                    tooltip="Of the clip's look in the model that comes out; 0 leaves the look to your prompt.",
+                ),
+                io.String.Input(
+                    "filename_prefix", default="loras/vmt",
+                    tooltip="Files under the output folder: PREFIX_motion and PREFIX_appearance. In loras/ the stock "
+                    "LoRA loaders list them.",
+                ),
+                TunerOptions.Input("options", optional=True, tooltip="From Tuner Options: rare settings."),
+            ],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="The model with both LoRAs at these strengths."),
+                LoraModel.Output(display_name="motion_lora", tooltip="For Load LoRA Model or Save LoRA Weights."),
+                LoraModel.Output(display_name="appearance_lora", tooltip="The look of the clip."),
+                LossMap.Output(display_name="loss_map", tooltip="For Plot Loss Graph."),
+            ],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(
+        cls, model, vae, frames, positive, preset, seed, motion_strength, appearance_strength, filename_prefix,
+        options=None,
+    ) -> io.NodeOutput:  # fmt: skip
+        check_choice("preset", preset, PRESETS)
+        config = replace(PRESETS[preset], **(options or {}))
+        wan = check_wan(model)
+        check_tunable(model, wan)
+        check_frames(frames)
+        check_conditioning("The caption", [{**more, "cross_attn": text} for text, more in positive], wan)
+        targets = {branch: _target(f"{filename_prefix}_{name}") for branch, name in NAMES.items()}
+        tuned = tune_clip(model, wan, positive, encode_clips(vae, frames, config, seed), config, seed)
+        loras = {name: _saved(tuned, name, targets[name]) for name in NAMES}
+        for name, strength in ((TEMPORAL, motion_strength), (SPATIAL, appearance_strength)):
+            if strength:
+                model, _ = comfy.sd.load_lora_for_models(model, None, loras[name], strength, 0)
+        files = [targets[name].name for name in NAMES]
+        said = f"{tuned.roles}; loss {tuned.losses[0]:.3f}, in the end {sum(tuned.losses[-20:]) / 20:.3f}"
+        return io.NodeOutput(
+            model, loras[TEMPORAL], loras[SPATIAL], {"loss": tuned.losses}, ui={"text": [f"{said}. {', '.join(files)}"]}
+        )
+
+
+def _target(prefix: str) -> Path:
+    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
+    return Path(folder) / f"{name}_{counter:05}_.safetensors"
+
+
+def _saved(tuned: Tuned, name: str, target: Path) -> dict[str, torch.Tensor]:
+    tensors = state_dict(tuned.branches[name])
+    write(target, tensors, {**tuned.about, "branch": NAMES[name]})
+    return tensors

@@ -1,0 +1,207 @@
+"""Decoupled tuning of a loaded Wan model on one clip: latents, heads, branches, loop, with the host's progress."""
+
+import hashlib
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import comfy.model_management
+import comfy.utils
+import folder_paths
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from ...vmt.errors import InputError, UnsupportedModelError
+from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora
+from ...vmt.lora.head_roles import HeadRoles
+from ...vmt.lora.presets import TunerConfig
+from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
+from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
+from ...vmt.token_grid import TokenGrid
+from .lora_branches import branches_in
+from .model_check import WanSizes
+from .node_text import show_on_node
+from .tuning_pass import TuningPass, fits, with_model
+
+ROLES_SIGMA = 0.9  # noise level at which heads are told apart
+FOLDER = "vmt_tuning"  # of checkpoints, under the user's folder
+
+
+@dataclass
+class Tuned:
+    """branches: by name, on the CPU. losses: of every step. held_out: of every look. about: for the files."""
+
+    branches: dict[str, BranchLora]
+    roles: HeadRoles
+    losses: list[float]
+    held_out: list[float]
+    about: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames. rope_factor: of the thinned-out ones."""
+
+    sparse: list[Tensor]
+    stills: list[Tensor]
+    rope_factor: float
+
+
+def check_tunable(patcher, wan: WanSizes) -> None:
+    """Raises UnsupportedModelError for models that need more than a caption, such as image-to-video ones."""
+    model = patcher.model.diffusion_model
+    if wan.kind != "WanModel" or model.patch_embedding.weight.shape[1] != wan.channels:
+        raise UnsupportedModelError(
+            f"The model is {wan}, which needs a picture or a control video beside the caption; text-to-video models of "
+            "Wan 2.1 and 2.2 are allowed. Tune the text-to-video model of the same size: its LoRA fits this one too."
+        )
+
+
+def encode_clips(vae, frames: Tensor, config: TunerConfig, seed: int) -> Clips:
+    """Latents of the thinned-out clip, at several phases, and of single frames, from frames (T,H,W,3) 0..1.
+
+    Raises:
+        InputError: not 4n+1 frames, or too few for the stride.
+    """
+    num, rng = len(frames), Random(seed)
+    stride = config.stride or auto_stride(num)
+    phases = [0.0, *(rng.uniform(-1, 1) for _ in range(config.phases - 1))] if stride > 1 else [0.0]
+    chosen = [sparse_frames(num, stride, phase) for phase in phases]
+    stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
+    sparse = [vae.encode(frames[numbers, ..., :3]) for numbers in chosen] if config.temporal_steps else []
+    sparse = sparse or [vae.encode(frames[chosen[0], ..., :3])]  # the heads are told apart by it
+    return Clips(
+        sparse, [vae.encode(frames[i : i + 1, ..., :3]) for i in stills],
+        rope_factor(num, len(chosen[0]), config.rope),
+    )  # fmt: skip
+
+
+def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: TunerConfig, seed: int) -> Tuned:
+    """Branches of the model that make the clip's motion and look; the model itself stays as it is.
+
+    Interrupted or failing, it keeps what it has learned; the same call goes on from there.
+    """
+    latent = clips.sparse[0]
+    grid = TokenGrid.from_latent_shape(latent.shape, wan.patch)
+
+    def work(model: TuningPass) -> Tuned:
+        sparse = tuple(Sample(model.to_model(clip), clips.rope_factor) for clip in clips.sparse)
+        stills = tuple(Sample(model.to_model(still)) for still in clips.stills)
+        reference = sparse[0]
+        noise = torch.randn(reference.latent.shape, generator=torch.Generator().manual_seed(seed)).to(reference.latent)
+        noisy = torch.lerp(reference.latent, noise, ROLES_SIGMA)
+        show_on_node("Telling spatial heads from temporal ones")
+        roles = model.head_roles(noisy, ROLES_SIGMA, clips.rope_factor, grid, seed)
+        logging.info(f"[VMT] {roles}")
+        branches = {
+            name: BranchLora(heads, wan.dim, config.rank, seed=seed + number).to(model.device)
+            for number, (name, heads) in enumerate(((SPATIAL, ~roles.temporal), (TEMPORAL, roles.temporal)))
+        }
+        stages = [
+            Stage(SPATIAL, stills, config.spatial_steps, config.learning_rate, 0.1),
+            Stage(
+                TEMPORAL, sparse, config.temporal_steps, config.learning_rate, 0.1, config.motion_weight,
+                config.motion_loss, {SPATIAL: float(config.spatial_on)},
+            ),
+        ]  # fmt: skip
+        stages = [stage for stage in stages if stage.steps]
+        key = _key(model, clips, positive, config, seed)
+        checkpoint = Path(folder_paths.get_user_directory()) / FOLDER / f"{key[:16]}.safetensors"
+        history = _run(model, wan, branches, stages, config, seed, grid, checkpoint, key)
+        checkpoint.unlink(missing_ok=True)
+        about = {
+            "base_model": str(wan), "rank": str(config.rank), "heads": str(roles), "steps": str(len(history["loss"])),
+            "reference_sha256": _hash(clips.sparse[0]), "made_by": "comfyui-vmt Decoupled-LoRA Tuner",
+            **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
+        }  # fmt: skip
+        return Tuned({n: b.cpu() for n, b in branches.items()}, roles, history["loss"], history["held_out"], about)
+
+    return with_model(patcher, positive, latent, work)
+
+
+def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> dict[str, list[float]]:
+    total, losses = sum(stage.steps for stage in stages), []
+    progress = comfy.utils.ProgressBar(total)
+    kept = "block"
+
+    def ways() -> tuple[str, ...]:
+        itemsize = (model.model.manual_cast_dtype or model.model.get_dtype()).itemsize
+        return fits(grid.num_tokens, wan.dim, wan.ffn_dim, wan.num_blocks, itemsize, model.device)
+
+    def predict(x, sigma, factor):
+        return model.velocity(x, sigma, factor, kept)
+
+    def attempt(step):
+        def run(way):
+            nonlocal kept
+            kept = way
+            loss = step()
+            for branch in branches.values():
+                for parameter in branch.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad /= model.scale.factor
+            return loss
+
+        return model.memory.run(run, ways)
+
+    def report(done: Progress):
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        losses.append(done.loss)
+        at = sum(stage.steps for stage in stages[: done.stage]) + done.step
+        picture = ("JPEG", loss_picture(losses), 512) if done.step % 10 == 0 else None
+        progress.update_absolute(at, total, picture)
+        held = "" if done.held_out is None else f", held out {done.held_out:.3f}"
+        show_on_node(
+            f"{stages[done.stage].branch} branch, step {done.step} of {done.steps}: loss {done.loss:.3f}{held}"
+        )
+
+    with branches_in(model.model.diffusion_model, branches):
+        return tune(
+            branches, stages, predict, TuneConfig(seed=seed, patience=config.patience), checkpoint, report, key, attempt
+        )
+
+
+def loss_picture(losses: list[float]) -> Image.Image:
+    """The losses of a run so far as a curve, with their running mean."""
+    width, height = 512, 256
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    top = max(losses)
+
+    def place(i, value):
+        return i / max(1, len(losses) - 1) * (width - 1), height - 1 - value / max(top, 1e-9) * (height - 1)
+
+    means, mean = [], losses[0]
+    for loss in losses:
+        mean += 0.1 * (loss - mean)
+        means.append(mean)
+    for values, colour in ((losses, "#b8cbe8"), (means, "#1f4e9c")):
+        draw.line([place(i, value) for i, value in enumerate(values)], fill=colour, width=2)
+    return image
+
+
+def _hash(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _key(model: TuningPass, clips: Clips, positive: list, config: TunerConfig, seed: int) -> str:
+    """Names all that a run depends on: clip, caption, settings, and the model by two of its weights."""
+    blocks = model.model.diffusion_model.blocks
+    weights = [blocks[0].self_attn.q.weight, blocks[-1].self_attn.o.weight]
+    texts = [text for text, _ in positive]
+    told = f"{_hash(*clips.sparse, *clips.stills, *texts, *weights)} {config} {seed}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def check_frames(frames: Tensor) -> None:
+    """Raises InputError if frames (T,H,W,C) cannot be tuned on."""
+    if frames.ndim != 4 or frames.shape[-1] < 3 or not torch.isfinite(frames).all():
+        raise InputError(
+            f"The frames have shape {tuple(frames.shape)}, or hold NaN; finite frames (number, height, width, 3) are "
+            "needed. Connect the frames of Load Reference Video."
+        )

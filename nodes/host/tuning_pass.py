@@ -1,0 +1,152 @@
+"""Asking a loaded Wan model for velocities that can be learned from, with the host's own loading and prompts."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import comfy.model_management
+import comfy.samplers
+import torch
+from comfy.model_patcher import set_model_options_patch_replace
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...vmt.errors import InputError
+from ...vmt.lora.head_roles import HeadRoles, assign_roles, head_ratio
+from ...vmt.token_grid import TokenGrid
+from .capture import check_form, plain_attention, plain_options
+from .checkpoint import CHECKPOINTS, checkpointed
+from .gradient_scale import GradientScale
+from .gradients import grad_scope
+from .guided_sampling import without_guidance
+from .step_down import StepDown
+from .versions import weights_are_staged
+
+KEY = "vmt_tuning"
+RESERVE = 3  # times the host's own estimate of memory, for what the backward pass keeps
+T = TypeVar("T")
+
+
+class TuningPass:
+    """The model of a run of the host, under one caption; valid inside `with_model`."""
+
+    def __init__(self, guider, model_options: dict):
+        self.guider, self.model, self.options = guider, guider.inner_model, model_options
+        self.device = guider.model_patcher.load_device
+        self.staged = weights_are_staged(guider.model_patcher)
+        self.num_blocks = len(self.model.diffusion_model.blocks)
+        self.scale = GradientScale()
+        self.memory = StepDown("tuning", "Use a smaller clip, or a larger frame stride.")
+
+    def to_model(self, latent: Tensor) -> Tensor:
+        """A latent of a VAE node in the model's scale, float32, on its device."""
+        return self.model.process_latent_in(latent.to(self.device)).float().clone()
+
+    def velocity(self, x: Tensor, sigma: float, rope_factor: float, kept: str = "block") -> Tensor:
+        """Velocity (noise - clean) of x (1,C,F,h,w), float32, with a gradient to the branches in the model.
+
+        Args:
+            kept: of `checkpoint.CHECKPOINTS`.
+        """
+        with grad_scope(self.staged):
+            options = self._options(rope_factor)
+            previous = options["transformer_options"].get("patches_replace", {}).get("dit", {})
+            for block in range(self.num_blocks):
+                patch = previous.get(("double_block", block)) or _plain_block
+                patch = checkpointed(patch, kept, self.staged)
+                options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
+            # Without a gradient to its input a block is not recorded as a whole, and could not be computed again.
+            x = x.detach().clone().requires_grad_(torch.is_grad_enabled())
+            return self._asked(x, sigma, options)
+
+    def head_roles(self, x: Tensor, sigma: float, rope_factor: float, grid: TokenGrid, seed: int) -> HeadRoles:
+        """What the heads of every block do, from one pass over x."""
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        options = self._options(rope_factor)
+        previous = options["transformer_options"].get("patches_replace", {}).get("dit", {})
+        for block in range(self.num_blocks):
+            before = previous.get(("double_block", block)) or _plain_block
+            patch = _looked_at(block, before, grid, seed, found)
+            options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
+        with torch.no_grad():
+            self._asked(x, sigma, options)
+        ratio, error = (torch.stack(figures) for figures in zip(*(found[b] for b in sorted(found)), strict=True))
+        return assign_roles(ratio, error)
+
+    def _asked(self, x: Tensor, sigma: float, options: dict) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        sigmas = torch.full((x.shape[0],), sigma, device=x.device)
+        clean = comfy.samplers.calc_cond_batch(self.model, [self.guider.conds["positive"]], x, sigmas, options)[0]
+        velocity = (x - clean.float()) / sigma
+        return self.scale.enlarge([velocity])[0] if velocity.requires_grad else velocity
+
+    def _options(self, rope_factor: float) -> dict:
+        options = plain_options(self.options)
+        to = options["transformer_options"]
+        to["optimized_attention_override"] = plain_attention  # faster ones have no gradient, or a wrong one
+        if rope_factor != 1:
+            to["rope_options"] = {**(to.get("rope_options") or {}), "scale_t": rope_factor}
+        return options
+
+
+def with_model(patcher, positive: list, latent: Tensor, work: Callable[[TuningPass], T]) -> T:
+    """work(pass) with the model loaded and the caption prepared as for sampling a video like `latent` (VAE scale).
+
+    Outside inference mode, with gradients. The model is afterwards as before, whatever happens.
+    """
+    held = {}
+
+    def hold(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+        with torch.inference_mode(False), torch.enable_grad():
+            held["result"] = work(TuningPass(model.inner_model, extra_args["model_options"]))
+        return x
+
+    def reserve(executor, model, noise_shape, *args, **kwargs):
+        return executor(model, [noise_shape[0] * RESERVE, *noise_shape[1:]], *args, **kwargs)
+
+    patched = without_guidance(patcher)
+    patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, reserve)
+    guider = comfy.samplers.CFGGuider(patched)
+    guider.inner_set_conds({"positive": positive})
+    guider.set_cfg(1.0)
+    guider.sample(
+        torch.zeros_like(latent), latent, comfy.samplers.KSAMPLER(hold), torch.tensor([1.0]), disable_pbar=True
+    )
+    return held["result"]
+
+
+def _plain_block(args, extra):
+    return extra["original_block"](args)
+
+
+def _looked_at(block: int, before: Callable, grid: TokenGrid, seed: int, found: dict) -> Callable:
+    """The replacement patch of a block whose self-attention is looked at; `before`, the patch there was, still runs."""
+
+    def replace(args, extra):
+        to = dict(args["transformer_options"])
+        attention = to["optimized_attention_override"]
+
+        def override(func, q, k, v, heads, *rest, **kwargs):
+            if block not in found:  # the first attention of a block is its self-attention
+                check_form(q, kwargs)
+                if q.shape[1] != grid.num_tokens:
+                    raise InputError(
+                        f"The model sees {q.shape[1]} tokens, the clip has {grid.num_tokens}; pictures beside the "
+                        "video or a caption limited to a rectangle are not tuned. Use a text-to-video model and a "
+                        "plain caption."
+                    )
+                found[block] = head_ratio(*(x[0].unflatten(-1, (heads, -1)) for x in (q, k)), grid, seed=seed + block)
+            return attention(func, q, k, v, heads, *rest, **kwargs)
+
+        to["optimized_attention_override"] = override
+        return before({**args, "transformer_options": to}, extra)
+
+    return replace
+
+
+def fits(num_tokens: int, dim: int, ffn_dim: int, num_blocks: int, itemsize: int, device) -> tuple[str, ...]:
+    """Checkpoints from the one on that keeps most and fills at most half of the free memory."""
+    room = comfy.model_management.get_free_memory(device) / 2
+    for number, values in enumerate((20 * dim + 3 * ffn_dim, 3 * dim)):
+        if values * num_tokens * num_blocks * itemsize <= room:
+            return CHECKPOINTS[number:]
+    return CHECKPOINTS[-1:]

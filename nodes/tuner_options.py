@@ -1,0 +1,80 @@
+"""Tuner Options: the settings of Decoupled-LoRA Tuner that are rarely changed."""
+
+from comfy_api.latest import io
+
+from ..vmt.lora.losses import DIRECTIONS
+from ..vmt.lora.presets import TunerConfig
+from ..vmt.lora.sparse_frames import ROPES
+from .types import TunerOptions as TunerOptionsType
+
+DEFAULT = TunerConfig()
+AS_PRESET = -1
+
+
+class TunerOptions(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VMT_TunerOptions",
+            display_name="Tuner Options",
+            category="VMT",
+            description="Rare settings of Decoupled-LoRA Tuner. It works well without this node.",
+            inputs=[
+                io.Int.Input(
+                    "spatial_steps", default=AS_PRESET, min=AS_PRESET, max=100000,
+                    tooltip="On single frames, for the look; 0: leave it out. -1: as the preset has it.",
+                ),
+                io.Int.Input(
+                    "temporal_steps", default=AS_PRESET, min=AS_PRESET, max=100000,
+                    tooltip="On the clip, for the motion; 0: leave it out. -1: as the preset has it.",
+                ),
+                io.Float.Input(
+                    "learning_rate", default=0.0, min=0.0, max=0.1, step=0.00001, round=0.000001,
+                    tooltip="Of both. 0: as the preset has it.",
+                ),
+                io.Int.Input("rank", default=DEFAULT.rank, min=1, max=256, tooltip="Size of the LoRAs."),
+                io.Int.Input(
+                    "stride", default=DEFAULT.stride, min=0, max=64,
+                    tooltip="Learn from every so many frames. Larger is faster and misses quick motion. 0: about 17 "
+                    "frames in all.",
+                ),
+                io.Int.Input(
+                    "stills", default=DEFAULT.stills, min=1, max=64,
+                    tooltip="Single frames that the look is learned from.",
+                ),
+                io.Int.Input(
+                    "phases", default=DEFAULT.phases, min=1, max=16,
+                    tooltip="Choices of the frames between the ends that are learned from, with a stride above 1.",
+                ),
+                io.Combo.Input(
+                    "rope", options=list(ROPES), default=DEFAULT.rope,
+                    tooltip="Where thinned-out frames sit in time. ends: as in the full clip. tokens: the paper's "
+                    "ratio. none: close together, so that the motion comes out faster.",
+                ),
+                io.Float.Input(
+                    "motion_weight", default=DEFAULT.motion_weight, min=0.0, max=10.0, step=0.1,
+                    tooltip="Of the loss that compares the change from frame to frame; 0: none.",
+                ),
+                io.Combo.Input(
+                    "motion_loss", options=list(DIRECTIONS), default=DEFAULT.motion_loss,
+                    tooltip="signed: the direction of change. as_released: the published code's, which cannot tell a "
+                    "direction from its opposite.",
+                ),
+                io.Boolean.Input(
+                    "spatial_on", default=DEFAULT.spatial_on,
+                    tooltip="Let the look stand while the motion is learned, so that the motion need not hold it.",
+                ),
+                io.Int.Input(
+                    "patience", default=DEFAULT.patience, min=0, max=1000,
+                    tooltip="End a stage after so many looks at held-out noise (every 25 steps) without a lower loss; "
+                    "0: never.",
+                ),
+            ],
+            outputs=[TunerOptionsType.Output(display_name="options")],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, spatial_steps, temporal_steps, learning_rate, **settings) -> io.NodeOutput:
+        steps = {"spatial_steps": spatial_steps, "temporal_steps": temporal_steps}
+        settings |= {name: number for name, number in steps.items() if number != AS_PRESET}
+        return io.NodeOutput(settings | ({"learning_rate": learning_rate} if learning_rate else {}))

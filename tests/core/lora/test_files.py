@@ -1,0 +1,56 @@
+"""Tuned branches as files."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from vmt.errors import InputError
+from vmt.lora.branches import BranchLora
+from vmt.lora.files import read_about, state_dict, write
+
+HEADS = torch.tensor([[True, False], [True, False]])
+
+
+def branch():
+    lora = BranchLora(HEADS, 8, 2)
+    torch.nn.init.normal_(lora.parts["1_q"].up)
+    lora.scale = 0.5
+    return lora
+
+
+def test_names_and_sizes_are_those_of_the_hosts_loaders():
+    tensors = state_dict(branch())
+    base = "diffusion_model.blocks.1.self_attn.q"
+    assert len(tensors) == 2 * 4 * 3
+    assert tensors[f"{base}.lora_down.weight"].shape == (2, 8) and tensors[f"{base}.lora_up.weight"].shape == (8, 2)
+    assert all(tensor.dtype == torch.float16 for name, tensor in tensors.items() if not name.endswith("alpha"))
+
+
+def test_the_loaders_formula_gives_the_branchs_update():
+    lora, x = branch(), torch.randn(3, 8)
+    tensors = state_dict(lora, torch.float32)
+    base = "diffusion_model.blocks.1.self_attn.q"
+    down, up, alpha = (tensors[f"{base}.{name}"] for name in ("lora_down.weight", "lora_up.weight", "alpha"))
+    change = x @ (up @ down * (alpha / len(down))).T
+    torch.testing.assert_close(change, lora.add_to(torch.zeros(3, 8), x, 1, "q"))
+
+
+def test_written_whole_and_read_back(tmp_path):
+    tensors = state_dict(branch())
+    write(tmp_path / "new" / "motion.safetensors", tensors, {"rank": "2", "base": "a model"})
+    loaded = load_file(tmp_path / "new" / "motion.safetensors")
+    assert loaded.keys() == tensors.keys() and all(torch.equal(loaded[n], t) for n, t in tensors.items())
+    assert read_about(tmp_path / "new" / "motion.safetensors")["base"] == "a model"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["motion.safetensors"]
+
+
+@pytest.mark.parametrize("error", ["No space left on device", "Permission denied"])
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch, error):
+    def fails(tensors, path, about):
+        path.write_bytes(b"half")
+        raise OSError(28, error)
+
+    monkeypatch.setattr("vmt.lora.files.save_file", fails)
+    with pytest.raises(InputError, match=f"motion.safetensors cannot be written .{error}.; .* room"):
+        write(tmp_path / "motion.safetensors", state_dict(branch()), {})
+    assert not list(tmp_path.iterdir())

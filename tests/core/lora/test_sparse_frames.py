@@ -1,0 +1,68 @@
+"""Clips thinned out in time, and where their frames sit."""
+
+import pytest
+import torch
+
+from vmt.demo.wan_dit import rope_angles
+from vmt.errors import InputError
+from vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
+
+
+@pytest.mark.parametrize("frames", [5, 9, 17, 33, 49, 81, 121])
+def test_both_ends_4n_plus_1_and_even(frames):
+    for stride in range(1, (frames - 1) // 4 + 1):
+        for phase in (-1.0, -0.3, 0.0, 0.8, 1.0):
+            chosen = sparse_frames(frames, stride, phase).tolist()
+            assert (chosen[0], chosen[-1]) == (0, frames - 1)
+            assert len(chosen) % 4 == 1 and len(chosen) >= 5
+            assert chosen == sorted(set(chosen))
+            assert (len(chosen) - 1) * stride == pytest.approx(frames - 1, rel=0.5)
+
+
+def test_known():
+    assert sparse_frames(81, 5).tolist() == list(range(0, 81, 5))
+    assert sparse_frames(33, 2).tolist() == list(range(0, 33, 2))
+    assert sparse_frames(33, 1).tolist() == list(range(33))
+
+
+def test_phase_moves_what_is_between():
+    early, late = sparse_frames(81, 5, -1.0)[1:-1], sparse_frames(81, 5, 1.0)[1:-1]
+    assert ((late - early) == 4).all()
+
+
+@pytest.mark.parametrize(
+    "full, sparse, factor", [(81, 17, 5.0), (33, 9, 4.0), (33, 17, 2.0), (81, 81, 1.0), (33, 1, 1.0)]
+)
+def test_latent_frames_sit_where_the_full_clip_has_them(full, sparse, factor):
+    """Rotations of the sparse clip's latent frames are exactly those of their counterparts in the full clip."""
+    assert rope_factor(full, sparse) == factor
+    num = (sparse - 1) // 4 + 1
+    whole = rope_angles((full - 1) // 4 + 1, 2, 3, 128).view(-1, 6, 64)
+    places = torch.arange(num) * factor
+    taken = rope_angles(1, 2, 3, 128).view(1, 6, 64).repeat(num, 1, 1)
+    time = 128 - 4 * (128 // 6)
+    angles = places[:, None].double() / 10000 ** (torch.arange(0, time, 2).double() / time)
+    taken[..., : time // 2] = angles[:, None].float()
+    assert torch.equal(taken, whole[places.long()])
+
+
+def test_other_factors():
+    assert rope_factor(81, 17, "tokens") == 21 / 5
+    assert rope_factor(81, 17, "none") == 1
+
+
+@pytest.mark.parametrize("frames, left", [(5, 5), (9, 9), (17, 17), (33, 17), (49, 17), (81, 17), (121, 17)])
+def test_auto_stride_leaves_about_17_frames(frames, left):
+    assert len(sparse_frames(frames, auto_stride(frames))) == left
+
+
+@pytest.mark.parametrize("frames", [1, 4, 32, 34])
+def test_refuses_what_is_not_4n_plus_1(frames):
+    with pytest.raises(InputError, match=f"{frames} frames; tuning needs 4n"):
+        sparse_frames(frames, 1)
+
+
+@pytest.mark.parametrize("stride", [0, 9, 100])
+def test_refuses_a_stride_that_leaves_too_little(stride):
+    with pytest.raises(InputError, match=f"stride {stride} .* 1 to 8 are allowed"):
+        sparse_frames(33, stride)

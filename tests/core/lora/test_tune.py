@@ -1,0 +1,187 @@
+"""The tuning loop, on a model of one projection."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from vmt.errors import StateError
+from vmt.lora.branches import BranchLora
+from vmt.lora.tune import Sample, Stage, TuneConfig, hash_of, held_out_loss, tune
+
+BASE = torch.randn(8, 8, generator=torch.Generator().manual_seed(9)) * 0.3
+CLIP = Sample(torch.randn(1, 8, 3, 2, 2, generator=torch.Generator().manual_seed(1)), 2.0)
+FRAME = Sample(torch.randn(1, 8, 1, 2, 2, generator=torch.Generator().manual_seed(2)))
+CONFIG = TuneConfig(check_every=5, save_every=4, patience=0)
+
+
+def new_branches():
+    heads = torch.tensor([[True, False]])
+    return {"spatial": BranchLora(heads, 8, 2, seed=0), "temporal": BranchLora(~heads, 8, 2, seed=1)}
+
+
+def predict(branches, x, sigma, rope_factor):
+    """A model of one "q" over the channels."""
+    tokens = x.movedim(1, -1)
+    y = tokens @ BASE
+    for branch in branches.values():
+        y = branch.add_to(y, tokens, 0, "q")
+    return y.movedim(-1, 1)
+
+
+def stages(steps=12):
+    return [
+        Stage("spatial", (FRAME,), steps, lr=0.02),
+        Stage("temporal", (CLIP,), steps, lr=0.02, motion_weight=1.0, strengths={"spatial": 1.0}),
+    ]
+
+
+def weights(branches):
+    return {f"{b}.{n}": p.detach().clone() for b, m in branches.items() for n, p in m.named_parameters()}
+
+
+def changed(before, after):
+    return {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+
+
+class TestTuning:
+    def test_every_stage_trains_its_branch_alone(self):
+        branches = new_branches()
+        seen = [weights(branches)]
+        for stage in stages():
+            tune(branches, [stage], partial(predict, branches), CONFIG)
+            seen.append(weights(branches))
+        assert changed(seen[0], seen[1]) == {"spatial"} and changed(seen[1], seen[2]) == {"temporal"}
+
+    @pytest.mark.parametrize("other", ["spatial", "temporal"])
+    def test_each_branch_changes_the_output_while_the_other_is_there(self, other):
+        """What the published code does not do: its second adapter switches the first one off."""
+        branches = new_branches()
+        tune(branches, stages(), partial(predict, branches), CONFIG)
+        x = torch.randn(1, 8, 3, 2, 2)
+        both = predict(branches, x, 0.5, 1.0)
+        branches[other].strength = 0.0
+        assert (predict(branches, x, 0.5, 1.0) - both).abs().max() > 1e-4
+
+    def test_the_spatial_branch_is_on_in_the_temporal_stage_unless_it_is_told_off(self):
+        strengths = []
+
+        def watched(branches, *args):
+            strengths.append(branches["spatial"].strength)
+            return predict(branches, *args)
+
+        for wanted in (1.0, 0.0):
+            branches = new_branches()
+            stage = Stage("temporal", (CLIP,), 2, strengths={"spatial": wanted})
+            tune(branches, [stage], partial(watched, branches), CONFIG)
+        assert strengths[0] == 1.0 and strengths[-1] == 0.0
+
+    def test_learns(self):
+        branches = new_branches()
+        stage = Stage("spatial", (FRAME,), 150, lr=0.02)
+        before = held_out_loss(stage, partial(predict, branches), CONFIG, 0)
+        history = tune(branches, [stage], partial(predict, branches), CONFIG)
+        assert held_out_loss(stage, partial(predict, branches), CONFIG, 0) < 0.96 * before
+        assert len(history["loss"]) == 150 and len(history["held_out"]) == 30
+
+    def test_the_model_is_told_where_the_frames_sit(self):
+        seen = set()
+
+        def watched(x, sigma, rope_factor):
+            seen.add((x.shape[2], rope_factor))
+            return x * next(iter(branches.values())).parts["0_q"].up.sum()
+
+        branches = new_branches()
+        tune(branches, [Stage("spatial", (FRAME, CLIP), 20)], watched, CONFIG)
+        assert seen == {(1, 1.0), (3, 2.0)}
+
+    def test_stops_when_the_held_out_draws_no_longer_improve_and_keeps_the_best(self):
+        branches = new_branches()
+        stage = Stage("spatial", (FRAME,), 4000, lr=0.5)
+        config = TuneConfig(check_every=5, patience=3)
+        history = tune(branches, [stage], partial(predict, branches), config)
+        assert len(history["loss"]) < 4000
+        least = min(history["held_out"])
+        assert history["held_out"][-3:] != [least] * 3
+        assert held_out_loss(stage, partial(predict, branches), config, 0) == pytest.approx(least, rel=1e-5)
+
+    def test_progress(self):
+        told = []
+        branches = new_branches()
+        tune(branches, stages(6), partial(predict, branches), CONFIG, report=told.append)
+        assert [(p.stage, p.step, p.steps) for p in told] == [(s, i, 6) for s in (0, 1) for i in range(1, 7)]
+        assert told[0].held_out is None and told[-1].held_out is not None
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize("at", [1, 5, 11, 12, 13, 18, 23])
+    def test_a_stopped_run_ends_as_one_that_was_not(self, tmp_path, at):
+        whole = new_branches()
+        history = tune(whole, stages(), partial(predict, whole), CONFIG)
+        stopped, seen = new_branches(), []
+
+        def stop(progress):
+            seen.append(progress)
+            if len(seen) == at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            tune(stopped, stages(), partial(predict, stopped), CONFIG, tmp_path / "c", stop)
+        again = new_branches()
+        assert tune(again, stages(), partial(predict, again), CONFIG, tmp_path / "c") == history
+        assert not changed(weights(whole), weights(again))
+
+    def test_a_killed_run_goes_on_from_the_last_checkpoint(self, tmp_path):
+        """As if the process had died between two checkpoints: what is on disk is all there is."""
+        whole = new_branches()
+        tune(whole, stages(), partial(predict, whole), CONFIG)
+        dying, kept = new_branches(), []
+
+        def die(progress):
+            kept.append((tmp_path / "c").read_bytes() if (tmp_path / "c").exists() else b"")
+            if len(kept) == 10:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            tune(dying, stages(), partial(predict, dying), CONFIG, tmp_path / "c", die)
+        (tmp_path / "c").write_bytes(kept[-1])
+        again = new_branches()
+        tune(again, stages(), partial(predict, again), CONFIG, tmp_path / "c")
+        assert not changed(weights(whole), weights(again))
+
+    def test_another_runs_checkpoint_is_not_used(self, tmp_path):
+        first = new_branches()
+        tune(first, stages(), partial(predict, first), CONFIG, tmp_path / "c", key="one clip")
+        other, fresh = new_branches(), new_branches()
+        history = tune(other, stages(), partial(predict, other), CONFIG, tmp_path / "c", key="another")
+        assert len(history["loss"]) == 24
+        tune(fresh, stages(), partial(predict, fresh), CONFIG)
+        assert not changed(weights(other), weights(fresh))
+
+    def test_a_finished_run_is_not_run_again(self, tmp_path):
+        first = new_branches()
+        history = tune(first, stages(), partial(predict, first), CONFIG, tmp_path / "c")
+        again = new_branches()
+        asked = []
+        assert tune(again, stages(), lambda *a: asked.append(a), CONFIG, tmp_path / "c") == history
+        assert not asked and not changed(weights(first), weights(again))
+
+
+def test_nan_stops_with_what_was_learned(tmp_path):
+    branches, steps = new_branches(), []
+
+    def breaks(x, sigma, rope_factor):
+        steps.append(1)
+        y = predict(branches, x, sigma, rope_factor)
+        return y * float("nan") if len(steps) > 3 else y
+
+    with pytest.raises(StateError, match=r"loss of step 4 is nan; .* what was learned before is kept"):
+        tune(branches, stages(), breaks, CONFIG, tmp_path / "c")
+    assert all(torch.isfinite(value).all() for value in weights(branches).values())
+    assert (tmp_path / "c").exists()
+
+
+def test_no_two_steps_share_a_lot():
+    lots = {hash_of(seed, stage, step) for seed in range(5) for stage in range(2) for step in range(-4, 500)}
+    assert len(lots) == 5 * 2 * 504
+    assert all(0 <= lot < 2**63 for lot in lots)

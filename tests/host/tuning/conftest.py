@@ -1,0 +1,65 @@
+"""A short tuning of the tiny random Wan, through the executor."""
+
+import pytest
+import torch
+
+FRAMES = (9, 64, 64, 3)
+
+
+@pytest.fixture(scope="session")
+def clip():
+    """Frames of a bright square that moves to the right."""
+    frames = torch.full(FRAMES, 0.2)
+    for t in range(FRAMES[0]):
+        frames[t, 24:40, 8 + 4 * t : 24 + 4 * t] = torch.tensor([0.9, 0.6, 0.1])
+    return frames
+
+
+@pytest.fixture
+def tuning(graph):
+    """tuning(**changes) -> nodes with "tuned" the last; options=None leaves Tuner Options out."""
+
+    def nodes(model=("model", 0), options=(), **changes):
+        settings = {"spatial_steps": 3, "temporal_steps": 4, "learning_rate": 0.01, "rank": 4, "stride": 2, "stills": 2}
+        more = {"phases": 2, "rope": "ends", "motion_weight": 1.0, "motion_loss": "signed", "spatial_on": True}
+        inputs = {
+            "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],
+            "preset": "draft", "seed": 1, "motion_strength": 1.0, "appearance_strength": 0.0,
+            "filename_prefix": "loras/test", **changes,
+        }  # fmt: skip
+        made = {"vae": graph.node("VAELoader", vae_name="vmt_demo_wan_vae.safetensors")}
+        if options is not None:
+            made["options"] = graph.node(
+                "VMT_TunerOptions", **{**settings, **more, "patience": 0, **dict(options)}
+            )  # fmt: skip
+            inputs["options"] = ["options", 0]
+        return {**made, "tuned": graph.node("VMT_DecoupledLoraTuner", **inputs)}
+
+    return nodes
+
+
+@pytest.fixture
+def tune(executor, given, clip, graph, tuning):
+    """tune(**changes) -> Result with model, motion, appearance and loss_map."""
+
+    def run(*, on_event=None, name=None, **changes):
+        loader = graph.loader(*([name] if name else []))
+        want = {name: ["tuned", i] for i, name in enumerate(("model", "motion", "appearance", "loss_map"))}
+        return executor.run(
+            {**loader, **tuning(**changes)}, want=want, give={**given, "clip": changes.pop("clip", clip)},
+            on_event=on_event,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def no_files(host):
+    """Checkpoints and files of earlier tests are gone; LoRAs under output are listed, as main.py has it."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path("loras", str(host.base / "output" / "loras"))
+    for folder in (host.base / "user" / "vmt_tuning", host.base / "output" / "loras"):
+        for file in folder.glob("*") if folder.exists() else ():
+            file.unlink()
+    return host.base

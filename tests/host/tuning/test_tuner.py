@@ -1,0 +1,214 @@
+"""Decoupled-LoRA Tuner through the executor."""
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from vmt.launch.run_result import NodeFailed, PromptInterrupted
+
+STEPS = 7  # of both stages, as `tuning` has them
+
+
+def files(base):
+    return sorted(file.name for file in (base / "output" / "loras").glob("*"))
+
+
+def plain_run(sample, graph, model=("model", 0)):
+    return sample(graph.loader(), graph.ksampler(model=model))
+
+
+class TestTuner:
+    def test_files_models_and_losses(self, tune, no_files):
+        result = tune()
+        assert files(no_files) == ["test_appearance_00001_.safetensors", "test_motion_00001_.safetensors"]
+        assert len(result.got["loss_map"]["loss"]) == 7
+        for name in ("motion", "appearance"):
+            path = no_files / "output" / "loras" / f"test_{name}_00001_.safetensors"
+            held = load_file(path)
+            assert held.keys() == result.got[name].keys() and len(held) == 4 * 4 * 3
+            assert all(torch.equal(held[key], value) for key, value in result.got[name].items())
+            assert any((value != 0).any() for key, value in held.items() if key.endswith("up.weight"))
+            with safe_open(path, "pt") as file:
+                about = file.metadata()
+            assert about["branch"] == name and about["rank"] == "4" and about["steps"] == "7"
+            assert "4 blocks" in about["base_model"] and len(about["reference_sha256"]) == 64
+        assert not list((no_files / "user" / "vmt_tuning").glob("*")), "a finished run needs no checkpoint"
+
+    def test_stock_loaders_give_the_model_that_came_out(self, tune, sample, graph, no_files):
+        result = tune(filename_prefix="loras/listed")
+        loaded = {
+            "lora": graph.node(
+                "LoraLoaderModelOnly", model=["model", 0], lora_name="listed_motion_00001_.safetensors",
+                strength_model=1.0,
+            ),
+            "given": graph.node("LoraModelLoader", model=["model", 0], lora=["motion", 0], strength_model=1.0),
+        }  # fmt: skip
+        give = {"out": result.got["model"], "motion": result.got["motion"]}
+        sampled = {
+            model: sample(graph.loader(), loaded, graph.ksampler(model=(model, 0)), give=give)
+            for model in ("out", "lora", "given", "model")
+        }
+        assert torch.equal(sampled["out"], sampled["given"]) and torch.equal(sampled["out"], sampled["lora"])
+        assert not torch.equal(sampled["out"], sampled["model"])
+
+    def test_both_strengths(self, tune, sample, graph, no_files):
+        sampled = []
+        for motion, appearance in ((1.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.0, 0.0)):
+            result = tune(motion_strength=motion, appearance_strength=appearance)
+            sampled.append(sample(graph.loader(), graph.ksampler(model=("out", 0)), give={"out": result.got["model"]}))
+        assert all(not torch.equal(a, b) for i, a in enumerate(sampled) for b in sampled[:i])
+        assert torch.equal(sampled[-1], plain_run(sample, graph))
+
+    def test_the_same_again_is_the_same(self, tune, no_files):
+        first, second = tune(), tune(filename_prefix="loras/again")
+        assert all(torch.equal(first.got["motion"][k], second.got["motion"][k]) for k in first.got["motion"])
+        other = tune(seed=2)
+        assert any(not torch.equal(first.got["motion"][k], other.got["motion"][k]) for k in first.got["motion"])
+
+    def test_save_lora_and_loss_graph_take_what_comes_out(self, executor, graph, given, clip, tuning, no_files):
+        nodes = {
+            **graph.loader(), **tuning(),
+            "save": graph.node("SaveLoRA", lora=["tuned", 1], prefix="loras/saved"),
+            "plot": graph.node("LossGraphNode", loss=["tuned", 3], filename_prefix="loss"),
+        }  # fmt: skip
+        result = executor.run(nodes, give={**given, "clip": clip})
+        assert "saved_00001_.safetensors" in files(no_files) and {"save", "plot"} <= set(result.ran)
+
+    def test_progress_reaches_the_end(self, tune, no_files):
+        told = []
+
+        def on_event(event, data):
+            if event == "progress" and data["max"] == STEPS:
+                told.append((data["value"], data["max"]))
+
+        tune(on_event=on_event, seed=5)
+        assert [value for value, _ in told] == list(range(1, STEPS + 1))
+
+
+class TestLeftAsFound:
+    def hooks(self, model):
+        return sum(len(module._forward_hooks) for module in model.model.diffusion_model.modules())
+
+    def test_after_tuning(self, tune, sample, graph, model, no_files):
+        before = plain_run(sample, graph)
+        flags = [p.requires_grad for p in model.model.diffusion_model.parameters()]
+        tune(seed=3)
+        assert torch.equal(plain_run(sample, graph), before) and self.hooks(model) == 0
+        assert [p.requires_grad for p in model.model.diffusion_model.parameters()] == flags
+
+    def test_after_an_interrupt_which_keeps_what_was_learned(self, tune, sample, graph, model, host, no_files):
+        before, whole = plain_run(sample, graph), tune(filename_prefix="loras/whole").got["motion"]
+        for stop_at in (2, 5):
+
+            def on_event(event, data, stop_at=stop_at):
+                if event == "progress" and (data["value"], data["max"]) == (stop_at, STEPS):
+                    host.nodes.interrupt_processing()
+
+            with pytest.raises(PromptInterrupted):
+                tune(on_event=on_event, filename_prefix=f"loras/stopped_{stop_at}")
+            assert torch.equal(plain_run(sample, graph), before) and self.hooks(model) == 0
+            assert len(list((no_files / "user" / "vmt_tuning").glob("*.safetensors"))) == 1
+            assert not [name for name in files(no_files) if "stopped" in name]
+        told = []
+        again = tune(
+            on_event=lambda event, data: told.append(data["value"])
+            if event == "progress" and data["max"] == STEPS else None, filename_prefix="loras/again",
+        ).got["motion"]  # fmt: skip
+        assert min(told) > 4, "it went on where it was"
+        assert all(torch.equal(again[key], whole[key]) for key in whole)
+
+    def test_after_an_exception(self, tune, sample, graph, model, monkeypatch, pack, no_files):
+        before = plain_run(sample, graph)
+        branch, calls = pack("vmt.lora.branches").BranchLora, []
+        add_to = branch.add_to
+
+        def fails(self, *args):
+            calls.append(1)
+            if len(calls) > 100:
+                raise RuntimeError("a defect")
+            return add_to(self, *args)
+
+        monkeypatch.setattr(branch, "add_to", fails)
+        with pytest.raises(NodeFailed, match="a defect"):
+            tune(seed=4)
+        assert torch.equal(plain_run(sample, graph), before) and self.hooks(model) == 0
+
+    def test_no_copy_of_the_weights(self, tune, model, no_files):
+        before = {p.data_ptr() for p in model.model.diffusion_model.parameters()}
+        tune(seed=6)
+        assert {p.data_ptr() for p in model.model.diffusion_model.parameters()} == before
+
+    def test_memory_running_out_is_met_by_keeping_less(self, tune, pack, monkeypatch, no_files):
+        whole = tune(seed=7).got["motion"]
+        tuning_pass, asked = pack("nodes.host.tuning_pass").TuningPass, []
+        velocity = tuning_pass.velocity
+
+        def runs_out(self, x, sigma, factor, kept="block"):
+            asked.append(kept)
+            if kept != "block":
+                raise torch.cuda.OutOfMemoryError("there was no room")
+            return velocity(self, x, sigma, factor, kept)
+
+        monkeypatch.setattr(tuning_pass, "velocity", runs_out)
+        again = tune(seed=7, filename_prefix="loras/less").got["motion"]
+        assert asked[:3] == ["none", "selective", "block"] and set(asked[3:]) == {"block"}
+        for key in whole:
+            torch.testing.assert_close(again[key], whole[key], atol=2e-3, rtol=2e-2)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "changes, said",
+        [
+            ({"options": {"stride": 5}}, "Frame stride 5 leaves fewer than 5 of 9 frames; 1 to 2 are"),
+            ({"options": {"rank": 200}}, "Rank 200 was asked for; 1 to 128 are allowed"),
+            ({"options": {"spatial_steps": 0, "temporal_steps": 0}}, "0 spatial and 0 temporal steps"),
+            ({"filename_prefix": "../outside"}, "outside the output folder"),
+        ],
+        ids=lambda value: str(value)[:40],
+    )
+    def test_settings(self, tune, no_files, changes, said):
+        with pytest.raises(NodeFailed, match=said):
+            tune(**changes)
+        assert files(no_files) == []
+
+    @pytest.mark.parametrize(
+        "frames, said",
+        [
+            (torch.zeros(1, 64, 64, 3), "1 frames; tuning needs 4n"),
+            (torch.zeros(8, 64, 64, 3), "8 frames; tuning needs 4n"),
+            (torch.full((9, 64, 64, 3), float("nan")), "hold NaN"),
+        ],
+        ids=["one frame", "not 4n+1", "NaN"],
+    )
+    def test_clips(self, executor, graph, given, tuning, no_files, frames, said):
+        with pytest.raises(NodeFailed, match=said):
+            executor.run({**graph.loader(), **tuning()}, give={**given, "clip": frames})
+
+    @pytest.mark.parametrize("kind", ["vace", "i2v"])
+    def test_models_that_need_more_than_a_caption(self, tune, other_wan, no_files, kind):
+        with pytest.raises(NodeFailed, match=r"text-to-video models of Wan 2.1 and 2.2 are allowed"):
+            tune(name=other_wan(kind))
+
+    def test_a_loss_that_is_nan(self, tune, pack, monkeypatch, no_files):
+        tuning_pass, asked = pack("nodes.host.tuning_pass").TuningPass, []
+        velocity = tuning_pass.velocity
+
+        def breaks(self, *args):
+            asked.append(1)
+            return velocity(self, *args) * (float("nan") if len(asked) > 2 else 1)
+
+        monkeypatch.setattr(tuning_pass, "velocity", breaks)
+        with pytest.raises(NodeFailed, match="loss of step 3 is nan; tuning was stopped and what was learned"):
+            tune(seed=9)
+        assert files(no_files) == [] and list((no_files / "user" / "vmt_tuning").glob("*.safetensors"))
+
+    def test_a_folder_that_cannot_be_written(self, tune, no_files, pack, monkeypatch):
+        def fails(*args):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(pack("vmt.lora.files"), "save_file", fails)
+        with pytest.raises(NodeFailed, match=r"cannot be written .No space left on device."):
+            tune(seed=8)
+        assert files(no_files) == []

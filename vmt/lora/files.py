@@ -1,0 +1,54 @@
+"""A tuned branch as an ordinary LoRA file, which every LoRA loader of Wan models reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import InputError
+from ..whole_file import whole_file
+from .branches import BranchLora
+
+PREFIX = "diffusion_model."
+
+
+def state_dict(branch: BranchLora, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
+    """The branch with zeros where other heads are, under the names of ComfyUI's LoRA loaders, on the CPU."""
+    tensors = {}
+    for key, part in branch.parts.items():
+        block, name = key.split("_")
+        down, up = part.folded()
+        base = f"{PREFIX}blocks.{block}.self_attn.{name}"
+        tensors[f"{base}.lora_down.weight"] = down.to("cpu", dtype).contiguous()
+        tensors[f"{base}.lora_up.weight"] = up.to("cpu", dtype).contiguous()
+        tensors[f"{base}.alpha"] = torch.tensor(branch.rank * branch.scale)
+    return tensors
+
+
+def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Whole or not at all.
+
+    Args:
+        about: what the file says of itself: base model, rank, heads, steps, the reference's hash, our version.
+    Raises:
+        InputError: the folder cannot be written to, or is full.
+    """
+    try:
+        with whole_file(path) as file:
+            save_file(tensors, file, about)
+    except OSError as error:
+        path.with_suffix(".partial").unlink(missing_ok=True)
+        raise InputError(
+            f"{path.name} cannot be written ({error.strerror or error}); a folder with room that may be written to is "
+            "needed. Free some space, or change the file name's folder; what was learned is kept for the next run."
+        ) from error
+
+
+def read_about(path: Path) -> dict[str, str]:
+    """What a LoRA file says of itself; nothing for files of other programs."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}

@@ -1,0 +1,43 @@
+"""How long and how a reference is tuned: everything an artist may turn, and three sets of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import InputError, check_choice
+from .losses import DIRECTIONS
+from .sparse_frames import ROPES
+
+
+@dataclass(frozen=True)
+class TunerConfig:
+    """Source of the fields: Follow-Your-Motion, section 3, arXiv:2506.05207; numbers of steps and rates are ours."""
+
+    spatial_steps: int = 150  # on single frames; 0: no appearance branch
+    temporal_steps: int = 400  # on the sparse clip; 0: no motion branch
+    rank: int = 16
+    learning_rate: float = 5e-4
+    stride: int = 0  # every so many frames; 0: about 17 frames
+    stills: int = 8  # single frames to learn the look from
+    phases: int = 3  # sparse clips, each moved a little in time
+    rope: str = "ends"  # where sparse frames sit, see `sparse_frames.rope_factor`
+    motion_weight: float = 1.0
+    motion_loss: str = "signed"
+    spatial_on: bool = True  # in the temporal stage; off is what the public code does by accident
+    patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
+
+    def __post_init__(self):
+        check_choice("rope", self.rope, ROPES)
+        check_choice("motion loss", self.motion_loss, DIRECTIONS)
+        if self.spatial_steps < 0 or self.temporal_steps < 0 or self.spatial_steps + self.temporal_steps == 0:
+            raise InputError(
+                f"{self.spatial_steps} spatial and {self.temporal_steps} temporal steps were asked for; neither may be "
+                "below 0, and one must be above. Raise one of them."
+            )
+
+
+PRESETS = {
+    "draft": TunerConfig(spatial_steps=60, temporal_steps=120, learning_rate=1e-3),
+    "standard": TunerConfig(),
+    "thorough": replace(TunerConfig(), spatial_steps=400, temporal_steps=1200, learning_rate=2e-4),
+}

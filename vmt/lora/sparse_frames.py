@@ -1,0 +1,63 @@
+"""Sparse motion sampling: a clip thinned out in time for training, and where its latent frames sit in the full one.
+
+Source: Follow-Your-Motion, section 3.4, arXiv:2506.05207. The paper does not say which frames are taken and its public
+code takes none out; here they are evenly spread and include both ends. Its factor F / F_s counts frames; rotary
+positions count latent frames, of which the first stands for one video frame, so the factor that puts both ends where
+the full clip has them is (F_lat - 1) / (F_s,lat - 1).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError, check_choice
+
+ROPES = ("ends", "tokens", "none")
+
+
+def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
+    """Numbers of the frames that stay, ascending int64: both ends, 4n+1 in all, about every `stride`-th.
+
+    Args:
+        num_frames: T = 4n+1, 5 or more. stride: 1 keeps all.
+        phase: -1 to 1, how far the frames between the ends are moved, in halves of the distance of two frames.
+    Raises:
+        InputError: T is not 4n+1, or too short for the stride.
+    """
+    if num_frames < 5 or num_frames % 4 != 1:
+        raise InputError(
+            f"The reference has {num_frames} frames; tuning needs 4n+1, at least 5. Load Reference Video gives such a "
+            "clip."
+        )
+    if stride < 1 or stride > (num_frames - 1) // 4:
+        raise InputError(
+            f"Frame stride {stride} leaves fewer than 5 of {num_frames} frames; 1 to {(num_frames - 1) // 4} are "
+            "allowed. Choose a lower stride, or load a longer clip."
+        )
+    groups = max(1, round((num_frames - 1) / (4 * stride)))
+    places = torch.linspace(0, num_frames - 1, 4 * groups + 1, dtype=torch.float64)
+    step = (num_frames - 1) / (4 * groups)
+    # half a step less half a frame: rounding then cannot make two frames one
+    places[1:-1] += max(-1.0, min(1.0, phase)) * max(0.0, step - 1) / 2
+    return places.round().long()
+
+
+def auto_stride(num_frames: int) -> int:
+    """The stride that leaves about 17 frames, the paper's number, and at least 5."""
+    return max(1, min(round((num_frames - 1) / 16), (num_frames - 1) // 4))
+
+
+def rope_factor(num_frames: int, num_sparse: int, rope: str = "ends") -> float:
+    """What latent frame numbers of the sparse clip are multiplied by; 1 or more.
+
+    Args:
+        num_frames, num_sparse: video frames of both, each 4n+1; a single frame has no second to place and gives 1.
+        rope: "ends": both ends sit where the full clip has them; "tokens": the paper's ratio, of latent frames; "none":
+            frames sit close together, 1.
+    """
+    check_choice("rope", rope, ROPES)
+    latent, sparse = (num_frames - 1) // 4 + 1, (num_sparse - 1) // 4 + 1
+    if rope == "none" or sparse == 1:
+        return 1.0
+    return (latent - 1) / (sparse - 1) if rope == "ends" else latent / sparse

@@ -1,0 +1,284 @@
+"""The tuning loop: one stage after another, each training one branch while the others stay as they are.
+
+It knows nothing of the host: it is told how to ask the model. Every lot is drawn from the seed, the stage and the step
+alone, so a stopped run that goes on from its checkpoint ends with the weights of one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import StateError
+from ..flow_matching import noised
+from ..whole_file import whole_file
+from .branches import BranchLora
+from .losses import LEVELS, SHIFT, direction_loss, level_weights, sigma_levels
+
+HELD_OUT = 4  # draws of sample, noise and level that are never trained on
+
+
+@dataclass(frozen=True)
+class Sample:
+    """latent: (1,C,F,h,w) float32 in the model's scale. rope_factor: times its latent frame numbers."""
+
+    latent: Tensor
+    rope_factor: float = 1.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """branch: the one that is trained. samples: one is drawn each step. strengths: of the other branches meanwhile;
+    those not named are 1. motion_weight: of `direction_loss` beside flow matching."""
+
+    branch: str
+    samples: tuple[Sample, ...]
+    steps: int
+    lr: float = 1e-4
+    weight_decay: float = 0.1
+    motion_weight: float = 0.0
+    motion_loss: str = "signed"
+    strengths: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """shift: of the noise levels. check_every: steps between two looks at the held-out draws. patience: looks without a
+    lower loss after which a stage ends; 0: never. save_every: steps between two checkpoints."""
+
+    seed: int = 0
+    shift: float = SHIFT
+    check_every: int = 25
+    patience: int = 4
+    save_every: int = 50
+
+
+@dataclass(frozen=True)
+class Progress:
+    """After a step. step: within its stage, from 1. held_out: the last look at the draws never trained on, or None."""
+
+    stage: int
+    step: int
+    steps: int
+    loss: float
+    held_out: float | None
+
+
+Predict = Callable[[Tensor, float, float], Tensor]  # x (1,C,F,h,w), sigma, rope_factor -> velocity, with a gradient
+
+
+def tune(
+    branches: dict[str, BranchLora], stages: list[Stage], predict: Predict, config: TuneConfig,
+    checkpoint: Path | None = None, report: Callable[[Progress], None] = lambda _: None, key: str = "",
+    attempt: Callable[[Callable[[], float]], float] = lambda step: step(),
+) -> dict[str, list[float]]:  # fmt: skip
+    """Train the branches in place; each ends with the weights of its lowest held-out loss.
+
+    Args:
+        predict: the model with the branches in it.
+        checkpoint: file to go on from, and to go on to; it is removed by no one. A file of another `key` is not used.
+        report: called after every step. An exception out of it, or out of `predict`, leaves the last checkpoint, and
+            one more is written before it goes on.
+        key: names all that the run depends on.
+        attempt: called with the forward and backward pass of a step, a function that gives its loss; it may call that
+            again if memory runs out, and change the gradients after it.
+    Returns:
+        "loss": of every step; "held_out": of every look.
+    Raises:
+        StateError: a loss is NaN or infinite.
+    """
+    run = _Run(branches, config, checkpoint, key)
+    run.load()
+    for number, stage in enumerate(stages):
+        if number < run.stage:
+            continue
+        if number > run.stage or run.optimiser is None:
+            run.begin(number, stage)
+        _set_active(branches, stage)
+        try:
+            _train_stage(run, number, stage, predict, report, attempt)
+        except BaseException:  # also an interrupt: what was learned is kept
+            run.save()
+            raise
+        run.finish(stage)
+    return {"loss": run.losses, "held_out": run.looks}
+
+
+def _set_active(branches: dict[str, BranchLora], stage: Stage) -> None:
+    for name, branch in branches.items():
+        branch.requires_grad_(name == stage.branch)
+        branch.strength = 1.0 if name == stage.branch else stage.strengths.get(name, 1.0)
+
+
+def _train_stage(
+    run: _Run, number: int, stage: Stage, predict: Predict, report: Callable, attempt: Callable
+) -> None:  # fmt: skip
+    config = run.config
+
+    def forward_backward() -> float:
+        run.optimiser.zero_grad(set_to_none=True)
+        generator = torch.Generator().manual_seed(hash_of(config.seed, number, run.step))
+        loss = _loss(stage, predict, config.shift, generator)
+        if not math.isfinite(loss.item()):
+            raise StateError(
+                f"The loss of step {run.step + 1} is {loss.item()}; tuning was stopped and what was learned before is "
+                "kept. Lower the learning rate, or run the model in bf16 or fp32."
+            )
+        loss.backward()
+        return loss.item()
+
+    while run.step < stage.steps and not run.stopped:
+        loss = attempt(forward_backward)
+        run.update(loss)
+        if run.step % config.check_every == 0 or run.step == stage.steps:
+            run.look(held_out_loss(stage, predict, config, number))
+        if run.step % config.save_every == 0:
+            run.save()
+        report(Progress(number, run.step, stage.steps, loss, run.looks[-1] if run.looks else None))
+
+
+def hash_of(seed: int, stage: int, step: int) -> int:
+    """A generator's seed; steps of one run, and runs of neighbouring seeds, share none."""
+    return (seed * 1_000_003 + stage) * 1_000_003 + step & (1 << 62) - 1
+
+
+def _loss(stage: Stage, predict: Predict, shift: float, generator: torch.Generator) -> Tensor:
+    sample = stage.samples[int(torch.randint(len(stage.samples), (), generator=generator))]
+    index = int(torch.randint(LEVELS, (), generator=generator))
+    sigmas = sigma_levels(shift)
+    return _loss_at(stage, predict, sample, sigmas[index].item(), level_weights(sigmas)[index].item(), generator)
+
+
+def _loss_at(
+    stage: Stage, predict: Predict, sample: Sample, sigma: float, weight: float, generator: torch.Generator
+) -> Tensor:
+    clean = sample.latent
+    noise = torch.randn(clean.shape, generator=generator).to(clean)
+    target = noise - clean
+    said = predict(noised(clean, noise, sigma), sigma, sample.rope_factor).float()
+    loss = (said - target).square().mean()
+    if stage.motion_weight:
+        loss = loss + stage.motion_weight * direction_loss(said, target, stage.motion_loss)
+    return weight * loss
+
+
+@torch.no_grad()
+def held_out_loss(stage: Stage, predict: Predict, config: TuneConfig, number: int) -> float:
+    """Mean loss over the same few draws each time, at levels that cover the range."""
+    sigmas = sigma_levels(config.shift)
+    weights, total = level_weights(sigmas), 0.0
+    for draw in range(HELD_OUT):
+        generator = torch.Generator().manual_seed(hash_of(config.seed, number, -1 - draw))
+        index = (2 * draw + 1) * LEVELS // (2 * HELD_OUT)
+        sample = stage.samples[draw % len(stage.samples)]
+        loss = _loss_at(stage, predict, sample, sigmas[index].item(), weights[index].item(), generator)
+        total += loss.item() / HELD_OUT
+    return total
+
+
+class _Run:
+    """What a run has come to; saved together and taken up again."""
+
+    def __init__(self, branches: dict[str, BranchLora], config: TuneConfig, path: Path | None, key: str):
+        self.branches, self.config, self.path, self.key = branches, config, path, key
+        self.stage, self.step, self.unimproved, self.best_loss = 0, 0, 0, math.inf
+        self.losses: list[float] = []
+        self.looks: list[float] = []
+        self.best: dict[str, Tensor] = {}
+        self.optimiser: torch.optim.AdamW | None = None
+        self.branch = ""
+
+    @property
+    def stopped(self) -> bool:
+        return 0 < self.config.patience <= self.unimproved
+
+    def begin(self, number: int, stage: Stage) -> None:
+        self.stage, self.step, self.unimproved, self.best_loss, self.best = number, 0, 0, math.inf, {}
+        self._optimise(stage.branch, stage.lr, stage.weight_decay)
+
+    def _optimise(self, branch: str, lr: float, decay: float) -> None:
+        self.branch = branch
+        self.optimiser = torch.optim.AdamW(self.branches[branch].parameters(), lr=lr, weight_decay=decay)
+
+    def update(self, loss: float) -> None:
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        self.losses.append(loss)
+
+    def look(self, loss: float) -> None:
+        self.looks.append(loss)
+        if loss < self.best_loss:
+            self.best_loss, self.unimproved = loss, 0
+            self.best = {n: p.detach().clone() for n, p in self.branches[self.branch].named_parameters()}
+        else:
+            self.unimproved += 1
+
+    @torch.no_grad()
+    def finish(self, stage: Stage) -> None:
+        for name, parameter in self.branches[stage.branch].named_parameters():
+            if name in self.best:
+                parameter.copy_(self.best[name])
+        self.stage, self.step, self.optimiser = self.stage + 1, 0, None
+        self.save()
+
+    def save(self) -> None:
+        if self.path is None:
+            return
+        tensors = {f"{b}.{n}": p.detach() for b, module in self.branches.items() for n, p in module.named_parameters()}
+        tensors |= {f"best.{name}": p for name, p in self.best.items()}
+        for name, numbers in (("losses", self.losses), ("looks", self.looks)):
+            tensors[name] = torch.tensor(numbers, dtype=torch.float64)
+        more = {
+            "key": self.key, "stage": str(self.stage), "step": str(self.step), "unimproved": str(self.unimproved),
+            "best_loss": repr(self.best_loss), "branch": self.branch,
+        }  # fmt: skip
+        if self.optimiser:
+            group = self.optimiser.param_groups[0]
+            more |= {"lr": repr(group["lr"]), "weight_decay": repr(group["weight_decay"])}
+            for (name, _), state in zip(
+                self.branches[self.branch].named_parameters(), map(self.optimiser.state.get, group["params"]),
+                strict=True,
+            ):  # fmt: skip
+                tensors |= {f"optimiser.{what}.{name}": value for what, value in (state or {}).items()}
+        with whole_file(self.path) as file:
+            save_file({name: t.contiguous().cpu().clone() for name, t in tensors.items()}, file, more)
+
+    @torch.no_grad()
+    def load(self) -> None:
+        """Go on from the checkpoint, if it is of this run."""
+        if self.path is None or not self.path.exists():
+            return
+        with safe_open(self.path, "pt") as file:
+            held, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+        if held["key"] != self.key:
+            return
+        for branch, module in self.branches.items():
+            for name, parameter in module.named_parameters():
+                parameter.copy_(tensors[f"{branch}.{name}"])
+        self.stage, self.step, self.unimproved = (int(held[name]) for name in ("stage", "step", "unimproved"))
+        self.best_loss, self.branch = float(held["best_loss"]), held["branch"]
+        self.losses, self.looks = tensors["losses"].tolist(), tensors["looks"].tolist()
+        if "lr" not in held:
+            return
+        self._optimise(self.branch, float(held["lr"]), float(held["weight_decay"]))
+        for name, parameter in self.branches[self.branch].named_parameters():
+            if f"best.{name}" in tensors:
+                self.best[name] = tensors[f"best.{name}"].to(parameter.device)
+            start = "optimiser."
+            state = {
+                key[len(start) : -len(name) - 1]: value
+                for key, value in tensors.items()
+                if key.startswith(start) and key.endswith(f".{name}")
+            }
+            if state:
+                self.optimiser.state[parameter] = {
+                    what: value if what == "step" else value.to(parameter.device) for what, value in state.items()
+                }
