@@ -3,7 +3,7 @@
 from comfy_api.latest import io
 
 from ..vmt.lora.losses import DIRECTIONS
-from ..vmt.lora.presets import TunerConfig
+from ..vmt.lora.presets import HEADS, TunerConfig
 from ..vmt.lora.sparse_frames import ROPES
 from .types import TunerOptions as TunerOptionsType
 
@@ -33,6 +33,11 @@ class TunerOptions(io.ComfyNode):
                     tooltip="Of both. 0: as the preset has it.",
                 ),
                 io.Int.Input("rank", default=DEFAULT.rank, min=1, max=256, tooltip="Size of the LoRAs."),
+                io.Combo.Input(
+                    "heads", options=list(HEADS), default=DEFAULT.heads,
+                    tooltip="decoupled: look and motion each in its own attention heads. all: both in every head, to "
+                    "compare; more of the look comes over.",
+                ),
                 io.Int.Input(
                     "stride", default=DEFAULT.stride, min=0, max=64,
                     tooltip="Learn from every so many frames. Larger is faster and misses quick motion. 0: about 17 "

@@ -95,10 +95,13 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
         show_on_node("Telling spatial heads from temporal ones")
         roles = model.head_roles(noisy, ROLES_SIGMA, clips.rope_factor, grid, seed)
         logging.info(f"[VMT] {roles}")
+        every = torch.ones_like(roles.temporal)
+        reached = {SPATIAL: ~roles.temporal, TEMPORAL: roles.temporal}
         branches = {
-            name: BranchLora(heads, wan.dim, config.rank, seed=seed + number).to(model.device)
-            for number, (name, heads) in enumerate(((SPATIAL, ~roles.temporal), (TEMPORAL, roles.temporal)))
-        }
+            name: BranchLora(every if config.heads == "all" else heads, wan.dim, config.rank, seed=seed + number)
+            .to(model.device)
+            for number, (name, heads) in enumerate(reached.items())
+        }  # fmt: skip
         stages = [
             Stage(SPATIAL, stills, config.spatial_steps, config.learning_rate, 0.1),
             Stage(

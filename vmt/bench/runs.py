@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -190,6 +190,7 @@ class BenchRuns:
             frames = method.reference(clip.frames, Random(f"{name} {case.name} {case.seed}"))
             write_video(file, frames, getattr(clip, "fps", FPS))
             demo = self._workflow.filled(self._host().upload(file), case.caption, case.seed + further)
+            demo = replace(demo, caption=getattr(clip, "caption", ""))
         graph = method.graph(demo)
         images = graph[api_graph.link(graph, demo.save, "video")]["inputs"]["images"]
         return {**graph, FRAMES: {"class_type": "PreviewImage", "inputs": {"images": images}}}, demo.save

@@ -44,9 +44,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--methods",
         type=_names,
-        default=[name for name in NAMES if not load(name).broken],
+        default=[name for name in NAMES if not (load(name).broken or load(name).tunes)],
         metavar="A,B,...",
-        help="told below (default: all but the broken ones)",
+        help="told below (default: all but the broken ones and those that tune)",
     )
     parser.add_argument(
         "--category", type=_names, default=list(CATEGORIES), metavar="C,D,...",

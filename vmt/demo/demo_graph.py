@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import InputError
 from . import api_graph
@@ -22,6 +22,7 @@ class DemoGraph:
     sampler: str
     save: str  # Save Video of the guided result
     picture: str  # shows the displacement picture
+    caption: str = ""  # what the reference shows, where that is known
 
     @property
     def prompt(self) -> str:
@@ -44,7 +45,7 @@ class DemoGraph:
             graph = api_graph.with_input(graph, self._caption(), "text", prompt)
         if seed is not None:
             graph = api_graph.with_input(graph, self.sampler, self._seed_name(), seed)
-        return DemoGraph(graph, self.loader, self.sampler, self.save, self.picture)
+        return replace(self, full=graph)
 
     def reference_part(self) -> dict:
         """Loads the model and takes the motion of the reference."""

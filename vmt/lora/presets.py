@@ -8,6 +8,8 @@ from ..errors import InputError, check_choice
 from .losses import DIRECTIONS
 from .sparse_frames import ROPES
 
+HEADS = ("decoupled", "all")
+
 
 @dataclass(frozen=True)
 class TunerConfig:
@@ -16,6 +18,7 @@ class TunerConfig:
     spatial_steps: int = 150  # on single frames; 0: no appearance branch
     temporal_steps: int = 400  # on the sparse clip; 0: no motion branch
     rank: int = 16
+    heads: str = "decoupled"  # "all": both branches reach every head, as in MotionDirector's dual path
     learning_rate: float = 5e-4
     stride: int = 0  # every so many frames; 0: about 17 frames
     stills: int = 8  # single frames to learn the look from
@@ -27,6 +30,7 @@ class TunerConfig:
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
 
     def __post_init__(self):
+        check_choice("heads", self.heads, HEADS)
         check_choice("rope", self.rope, ROPES)
         check_choice("motion loss", self.motion_loss, DIRECTIONS)
         if self.spatial_steps < 0 or self.temporal_steps < 0 or self.spatial_steps + self.temporal_steps == 0:

@@ -1,5 +1,6 @@
 """Each method's graph and reference, as far as they need no host; `tests/host/test_bench.py` runs them in one."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -76,7 +77,22 @@ def test_references_are_what_their_names_say():
 
 def test_what_is_broken_runs_only_where_it_is_named():
     assert [name for name in NAMES if load(name).broken] == ["broken_centre", "broken_heads"]
-    assert set(transfer.parse([]).methods) == set(NAMES) - {"broken_centre", "broken_heads"}
+    tuned = {"decoupled_lora", "plain_lora", "dual_path"}
+    assert {name for name in NAMES if load(name).tunes} == tuned
+    assert set(transfer.parse([]).methods) == set(NAMES) - {"broken_centre", "broken_heads"} - tuned
+
+
+def test_tuned_models_learn_the_reference_and_its_caption(demo):
+    demo = replace(demo, caption="a red cross on a plain grey ground")
+    for name, heads, stride in (("decoupled_lora", "decoupled", 0), ("plain_lora", "all", 1), ("dual_path", "all", 1)):
+        graph = load(name).graph(demo)
+        [tuner] = api_graph.find(graph, "VMT_DecoupledLoraTuner")
+        inputs = graph[tuner]["inputs"]
+        assert graph[demo.sampler]["inputs"]["model"] == [tuner, 0]
+        assert graph[inputs["positive"][0]]["inputs"]["text"] == demo.caption != demo.prompt
+        assert graph[inputs["frames"][0]]["class_type"] == "VMT_LoadReferenceVideo"
+        options = graph[inputs["options"][0]]["inputs"]
+        assert (options["heads"], options["stride"]) == (heads, stride)
 
 
 def test_unknown_method_is_refused():

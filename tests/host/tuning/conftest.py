@@ -21,7 +21,14 @@ def tuning(graph):
 
     def nodes(model=("model", 0), options=(), **changes):
         settings = {"spatial_steps": 3, "temporal_steps": 4, "learning_rate": 0.01, "rank": 4, "stride": 2, "stills": 2}
-        more = {"phases": 2, "rope": "ends", "motion_weight": 1.0, "motion_loss": "signed", "spatial_on": True}
+        more = {
+            "phases": 2,
+            "heads": "decoupled",
+            "rope": "ends",
+            "motion_weight": 1.0,
+            "motion_loss": "signed",
+            "spatial_on": True,
+        }
         inputs = {
             "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],
             "preset": "draft", "seed": 1, "motion_strength": 1.0, "appearance_strength": 0.0,

@@ -66,6 +66,19 @@ class TestTuner:
         other = tune(seed=2)
         assert any(not torch.equal(first.got["motion"][k], other.got["motion"][k]) for k in first.got["motion"])
 
+    def test_heads(self, tune, no_files):
+        """Decoupled, no channel of q is changed by both branches; with all heads every channel is, by each."""
+
+        def rows(result, name):
+            ups = [value for key, value in result.got[name].items() if key.endswith("0.self_attn.q.lora_up.weight")]
+            return (ups[0] != 0).any(1)
+
+        apart = tune(seed=10)
+        motion, look = rows(apart, "motion"), rows(apart, "appearance")
+        assert motion.any() and look.any() and not (motion & look).any() and (motion | look).all()
+        every = tune(seed=10, options={"heads": "all"})
+        assert rows(every, "motion").all() and rows(every, "appearance").all()
+
     def test_save_lora_and_loss_graph_take_what_comes_out(self, executor, graph, given, clip, tuning, no_files):
         nodes = {
             **graph.loader(), **tuning(),

@@ -33,6 +33,7 @@ class Method:
     reference: (frames (T,H,W,3), lots of the case) -> the frames to upload in their place.
     unrelated: it is given the reference of another case, and judged against its own.
     broken: wrong on purpose, to see that the bench notices; run only where it is named.
+    tunes: trains on each reference, which takes minutes; run only where it is named.
     shows_reference: the result is to show what the reference shows, not what the prompt names.
     """
 
@@ -42,3 +43,4 @@ class Method:
     unrelated: bool = False
     shows_reference: bool = False
     broken: bool = False
+    tunes: bool = False

@@ -1,0 +1,47 @@
+"""The demo workflow with a model tuned to the reference in the place of guidance: what the bench's LoRA methods run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..demo import api_graph
+from ..demo.demo_graph import DemoGraph
+
+AS_PRESET = {
+    "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0, "rank": 16, "heads": "decoupled", "stride": 0,
+    "stills": 8, "phases": 3, "rope": "ends", "motion_weight": 1.0, "motion_loss": "signed", "spatial_on": True,
+    "patience": 6,
+}  # fmt: skip
+TUNER = {
+    "preset": "standard", "seed": 0, "motion_strength": 1.0, "appearance_strength": 0.0,
+    "filename_prefix": "loras/bench",
+}  # fmt: skip
+
+
+def tuned(**options) -> Callable[[DemoGraph], dict]:
+    """The graph of a method; the model is tuned on the reference and its caption.
+
+    The host keeps the tuned model for further prompts and seeds of the same reference.
+
+    Args:
+        options: inputs of Tuner Options, or of the tuner, that are not as they are by themselves.
+    """
+
+    def graph(demo: DemoGraph) -> dict:
+        inversion = demo.full[api_graph.only(demo.full, "VMT_WindowedInversion")]["inputs"]
+        encode = demo.full[inversion["reference"][0]]["inputs"]
+        changed = api_graph.without_guidance(demo.full)
+        sampler = changed[demo.sampler]["inputs"]
+        words = changed[sampler["positive"][0]]
+        changed["caption"] = {**words, "inputs": {**words["inputs"], "text": demo.caption}}
+        rare = {name: options.get(name, value) for name, value in AS_PRESET.items()}
+        changed["tuner options"] = {"class_type": "VMT_TunerOptions", "inputs": rare}
+        inputs = {
+            **{name: options.get(name, value) for name, value in TUNER.items()},
+            "model": sampler["model"], "vae": encode["vae"], "frames": encode["pixels"], "positive": ["caption", 0],
+            "options": ["tuner options", 0],
+        }  # fmt: skip
+        changed["tuner"] = {"class_type": "VMT_DecoupledLoraTuner", "inputs": inputs}
+        return api_graph.keep(api_graph.with_input(changed, demo.sampler, "model", ["tuner", 0]), demo.save)
+
+    return graph
