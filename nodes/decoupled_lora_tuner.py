@@ -12,6 +12,7 @@ from ..vmt.errors import check_choice
 from ..vmt.lora.branches import SPATIAL, TEMPORAL
 from ..vmt.lora.files import state_dict, write
 from ..vmt.lora.presets import PRESETS
+from ..vmt.lora.roles_picture import draw_roles
 from .host.input_check import check_conditioning
 from .host.model_check import check_wan
 from .host.tuning import Tuned, check_frames, check_tunable, encode_clips, tune_clip
@@ -64,6 +65,10 @@ class DecoupledLoraTuner(io.ComfyNode):
                 LoraModel.Output(display_name="motion_lora", tooltip="For Load LoRA Model or Save LoRA Weights."),
                 LoraModel.Output(display_name="appearance_lora", tooltip="The look of the clip."),
                 LossMap.Output(display_name="loss_map", tooltip="For Plot Loss Graph."),
+                io.Image.Output(
+                    display_name="heads", tooltip="What the model's attention heads do: blue within a frame, orange "
+                    "across time.",
+                ),
             ],
             is_output_node=True,
         )  # fmt: skip
@@ -88,8 +93,9 @@ class DecoupledLoraTuner(io.ComfyNode):
         files = [targets[name].name for name in NAMES]
         said = f"{tuned.roles}; loss {tuned.losses[0]:.3f}, in the end {sum(tuned.losses[-20:]) / 20:.3f}"
         return io.NodeOutput(
-            model, loras[TEMPORAL], loras[SPATIAL], {"loss": tuned.losses}, ui={"text": [f"{said}. {', '.join(files)}"]}
-        )
+            model, loras[TEMPORAL], loras[SPATIAL], {"loss": tuned.losses}, draw_roles(tuned.roles),
+            ui={"text": [f"{said}. {', '.join(files)}"]},
+        )  # fmt: skip
 
 
 def _target(prefix: str) -> Path:

@@ -17,6 +17,7 @@ from ...vmt.errors import InputError, UnsupportedModelError
 from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.presets import TunerConfig
+from ...vmt.lora.roles_file import find_roles, fingerprint, save_roles
 from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from ...vmt.token_grid import TokenGrid
@@ -26,7 +27,8 @@ from .node_text import show_on_node
 from .tuning_pass import TuningPass, fits, with_model
 
 ROLES_SIGMA = 0.9  # noise level at which heads are told apart
-FOLDER = "vmt_tuning"  # of checkpoints, under the user's folder
+FOLDER = "vmt_tuning"  # of checkpoints and tables of heads, under the user's folder
+SHIPPED = Path(__file__).resolve().parents[2] / "vmt" / "demo" / "weights" / "heads"
 
 
 @dataclass
@@ -90,11 +92,7 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
         sparse = tuple(Sample(model.to_model(clip), clips.rope_factor) for clip in clips.sparse)
         stills = tuple(Sample(model.to_model(still)) for still in clips.stills)
         reference = sparse[0]
-        noise = torch.randn(reference.latent.shape, generator=torch.Generator().manual_seed(seed)).to(reference.latent)
-        noisy = torch.lerp(reference.latent, noise, ROLES_SIGMA)
-        show_on_node("Telling spatial heads from temporal ones")
-        roles = model.head_roles(noisy, ROLES_SIGMA, clips.rope_factor, grid, seed)
-        logging.info(f"[VMT] {roles}")
+        roles = _head_roles(model, wan, reference, grid)
         every = torch.ones_like(roles.temporal)
         reached = {SPATIAL: ~roles.temporal, TEMPORAL: roles.temporal}
         branches = {
@@ -122,6 +120,24 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
         return Tuned({n: b.cpu() for n, b in branches.items()}, roles, history["loss"], history["held_out"], about)
 
     return with_model(patcher, positive, latent, work)
+
+
+def _head_roles(model: TuningPass, wan: WanSizes, reference: Sample, grid: TokenGrid) -> HeadRoles:
+    """What the heads do: from the table of this model, or measured on the clip and kept as one."""
+    blocks = model.model.diffusion_model.blocks
+    some = [blocks[number] for number in (0, len(blocks) // 2, -1)]
+    mark = fingerprint(w for b in some for w in (b.modulation, b.self_attn.norm_q.weight, b.self_attn.norm_k.weight))
+    kept = Path(folder_paths.get_user_directory()) / FOLDER / "heads"
+    roles = find_roles((kept, SHIPPED), mark, (wan.num_blocks, wan.num_heads))
+    if roles is None:
+        show_on_node("Telling spatial heads from temporal ones")
+        noise = torch.randn(reference.latent.shape, generator=torch.Generator().manual_seed(0)).to(reference.latent)
+        noisy = torch.lerp(reference.latent, noise, ROLES_SIGMA)
+        roles = model.head_roles(noisy, ROLES_SIGMA, reference.rope_factor, grid, seed=0)
+        name = hashlib.sha256(repr(mark).encode()).hexdigest()[:16]
+        save_roles(kept / f"{name}.json", roles, mark, str(wan))
+    logging.info(f"[VMT] {roles}")
+    return roles
 
 
 def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> dict[str, list[float]]:

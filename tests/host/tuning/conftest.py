@@ -47,11 +47,11 @@ def tuning(graph):
 
 @pytest.fixture
 def tune(executor, given, clip, graph, tuning):
-    """tune(**changes) -> Result with model, motion, appearance and loss_map."""
+    """tune(**changes) -> Result with model, motion, appearance, loss_map and heads."""
 
     def run(*, on_event=None, name=None, **changes):
         loader = graph.loader(*([name] if name else []))
-        want = {name: ["tuned", i] for i, name in enumerate(("model", "motion", "appearance", "loss_map"))}
+        want = {name: ["tuned", i] for i, name in enumerate(("model", "motion", "appearance", "loss_map", "heads"))}
         return executor.run(
             {**loader, **tuning(**changes)}, want=want, give={**given, "clip": changes.pop("clip", clip)},
             on_event=on_event,
@@ -66,7 +66,8 @@ def no_files(host):
     import folder_paths
 
     folder_paths.add_model_folder_path("loras", str(host.base / "output" / "loras"))
-    for folder in (host.base / "user" / "vmt_tuning", host.base / "output" / "loras"):
-        for file in folder.glob("*") if folder.exists() else ():
+    kept = host.base / "user" / "vmt_tuning"
+    for folder in (kept, kept / "heads", host.base / "output" / "loras"):
+        for file in folder.glob("*.*"):
             file.unlink()
     return host.base

@@ -33,7 +33,7 @@ class TestTuner:
                 about = file.metadata()
             assert about["branch"] == name and about["rank"] == "4" and about["steps"] == "7"
             assert "4 blocks" in about["base_model"] and len(about["reference_sha256"]) == 64
-        assert not list((no_files / "user" / "vmt_tuning").glob("*")), "a finished run needs no checkpoint"
+        assert not list((no_files / "user" / "vmt_tuning").glob("*.*")), "a finished run needs no checkpoint"
 
     def test_stock_loaders_give_the_model_that_came_out(self, tune, sample, graph, no_files):
         result = tune(filename_prefix="loras/listed")
@@ -65,6 +65,15 @@ class TestTuner:
         assert all(torch.equal(first.got["motion"][k], second.got["motion"][k]) for k in first.got["motion"])
         other = tune(seed=2)
         assert any(not torch.equal(first.got["motion"][k], other.got["motion"][k]) for k in first.got["motion"])
+
+    def test_heads_are_told_apart_once(self, tune, pack, monkeypatch, no_files):
+        first = tune(seed=11)
+        assert len(list((no_files / "user" / "vmt_tuning" / "heads").glob("*.json"))) == 1
+        assert first.got["heads"].shape[0] == 1 and first.got["heads"].shape[-1] == 3
+        monkeypatch.setattr(
+            pack("nodes.host.tuning_pass").TuningPass, "head_roles", lambda *_, **__: pytest.fail("it is known")
+        )
+        assert torch.equal(tune(seed=12).got["heads"], first.got["heads"])
 
     def test_heads(self, tune, no_files):
         """Decoupled, no channel of q is changed by both branches; with all heads every channel is, by each."""

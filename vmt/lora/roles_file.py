@@ -1,0 +1,68 @@
+"""What a model's heads do, kept as a small table: it belongs to the model, so it is measured once.
+
+A model is known again by the spread of a few of its weights, which neither its number format nor a LoRA on top changes
+by much, while that of another training differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..whole_file import whole_file
+from .head_roles import HeadRoles, assign_roles
+
+CLOSE = 0.005  # relative difference of two fingerprints of one model
+
+
+def fingerprint(weights: Iterable[Tensor]) -> list[float]:
+    """Standard deviations of the weights, in their order; float32 inside."""
+    return [float(weight.detach().float().std()) for weight in weights]
+
+
+def save_roles(path: Path, roles: HeadRoles, mark: list[float], model: str) -> None:
+    """model: its sizes in words, for whoever reads the table."""
+    table = {
+        "model": model,
+        "fingerprint": [float(f"{value:.6g}") for value in mark],
+        "ratio": [[round(value, 4) for value in row] for row in roles.ratio.tolist()],
+        "error": [[round(value, 4) for value in row] for row in roles.error.tolist()],
+    }
+    with whole_file(path) as file:
+        file.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def read_roles(path: Path) -> tuple[HeadRoles, list[float]]:
+    """The roles and the fingerprint of their model.
+
+    Raises:
+        InputError: the file is no such table.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        ratio, error = (torch.tensor(table[name], dtype=torch.float32) for name in ("ratio", "error"))
+        return assign_roles(ratio, error), [float(value) for value in table["fingerprint"]]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+        raise InputError(
+            f"{path.name} cannot be read as a table of attention heads ({problem}); one that this pack has written is "
+            "needed. Delete it: it is measured again."
+        ) from problem
+
+
+def find_roles(folders: Iterable[Path], mark: list[float], shape: tuple[int, int]) -> HeadRoles | None:
+    """The kept roles of a model of that fingerprint and (blocks, heads); None if there are none."""
+    for folder in folders:
+        for path in sorted(folder.glob("*.json")):
+            roles, held = read_roles(path)
+            if tuple(roles.temporal.shape) == shape and _same(held, mark):
+                return roles
+    return None
+
+
+def _same(a: list[float], b: list[float]) -> bool:
+    return len(a) == len(b) and all(abs(x - y) <= CLOSE * max(abs(x), abs(y)) for x, y in zip(a, b, strict=True))
