@@ -13,7 +13,7 @@ from ..vmt.lora.branches import SPATIAL, TEMPORAL
 from ..vmt.lora.files import state_dict, write
 from ..vmt.lora.presets import PRESETS
 from ..vmt.lora.roles_picture import draw_roles
-from .host.input_check import check_conditioning
+from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
 from .host.tuning import Tuned, check_frames, check_tunable, encode_clips, tune_clip
 from .types import TunerOptions
@@ -84,14 +84,16 @@ class DecoupledLoraTuner(io.ComfyNode):
         check_tunable(model, wan)
         check_frames(frames)
         check_conditioning("The caption", [{**more, "cross_attn": text} for text, more in positive], wan)
+        check_whole_run("The caption", positive)
         targets = {branch: _target(f"{filename_prefix}_{name}") for branch, name in NAMES.items()}
         tuned = tune_clip(model, wan, positive, encode_clips(vae, frames, config, seed), config, seed)
-        loras = {name: _saved(tuned, name, targets[name]) for name in NAMES}
+        loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
+        tuned.checkpoint.unlink(missing_ok=True)  # not before: a full disk must not cost what was learned
         for name, strength in ((TEMPORAL, motion_strength), (SPATIAL, appearance_strength)):
-            if strength:
+            if strength and loras[name]:
                 model, _ = comfy.sd.load_lora_for_models(model, None, loras[name], strength, 0)
-        files = [targets[name].name for name in NAMES]
-        said = f"{tuned.roles}; loss {tuned.losses[0]:.3f}, in the end {sum(tuned.losses[-20:]) / 20:.3f}"
+        files = [targets[name].name for name in tuned.branches]
+        said = f"{tuned.roles}; {len(tuned.losses)} steps, held-out loss {tuned.held_out[-1]:.3f}"
         return io.NodeOutput(
             model, loras[TEMPORAL], loras[SPATIAL], {"loss": tuned.losses}, draw_roles(tuned.roles),
             ui={"text": [f"{said}. {', '.join(files)}"]},

@@ -76,6 +76,16 @@ def check_grid(measured: TokenGrid, latent: Tensor, wan: WanSizes) -> TokenGrid:
     return grid
 
 
+def check_whole_run(name: str, conditioning: list) -> None:
+    """Raises InputError if a node's CONDITIONING holds for a part of the noise levels only."""
+    for _, more in conditioning:
+        if more.get("start_percent", 0.0) > 0 or more.get("end_percent", 1.0) < 1:
+            raise InputError(
+                f"{name} is limited to {more.get('start_percent', 0.0):.0%} to {more.get('end_percent', 1.0):.0%} of "
+                "sampling; one for all noise levels is needed. Take Conditioning Set Timestep Range off it."
+            )
+
+
 def check_conditioning(name: str, conds: list[dict], wan: WanSizes) -> None:
     """Conditionings in the host's inner form: dicts with "cross_attn" and, if limited to a rectangle, "area".
 

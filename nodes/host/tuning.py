@@ -17,15 +17,17 @@ from ...vmt.errors import InputError, UnsupportedModelError
 from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.presets import TunerConfig
-from ...vmt.lora.roles_file import find_roles, fingerprint, save_roles
+from ...vmt.lora.roles_file import find_roles, fingerprint, read_roles, save_roles
 from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from ...vmt.token_grid import TokenGrid
+from .input_check import check_reference
 from .lora_branches import branches_in
 from .model_check import WanSizes
 from .node_text import show_on_node
 from .tuning_pass import TuningPass, fits, with_model
 
+KEPT_CHECKPOINTS = 3  # of other runs
 ROLES_SIGMA = 0.9  # noise level at which heads are told apart
 FOLDER = "vmt_tuning"  # of checkpoints and tables of heads, under the user's folder
 SHIPPED = Path(__file__).resolve().parents[2] / "vmt" / "demo" / "weights" / "heads"
@@ -33,13 +35,15 @@ SHIPPED = Path(__file__).resolve().parents[2] / "vmt" / "demo" / "weights" / "he
 
 @dataclass
 class Tuned:
-    """branches: by name, on the CPU. losses: of every step. held_out: of every look. about: for the files."""
+    """branches: those that were trained, by name, on the CPU. losses: of every step. held_out: of every look.
+    about: for the files. checkpoint: to be removed once they are written."""
 
     branches: dict[str, BranchLora]
     roles: HeadRoles
     losses: list[float]
     held_out: list[float]
     about: dict[str, str]
+    checkpoint: Path
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,14 @@ class Clips:
 
 
 def check_tunable(patcher, wan: WanSizes) -> None:
-    """Raises UnsupportedModelError for models that need more than a caption, such as image-to-video ones."""
+    """Raises UnsupportedModelError for models that need more than a caption, and for weights without a gradient."""
     model = patcher.model.diffusion_model
+    if hasattr(model.blocks[0].self_attn.q.weight, "_qdata"):
+        raise UnsupportedModelError(
+            f"The model is {wan} with quantised weights (scaled fp8 or similar), which have no gradient; fp16, bf16, "
+            "fp32 and plain fp8 (weight_dtype of Load Diffusion Model) are allowed. Load such a file; the LoRA fits "
+            "the quantised one too."
+        )
     if wan.kind != "WanModel" or model.patch_embedding.weight.shape[1] != wan.channels:
         raise UnsupportedModelError(
             f"The model is {wan}, which needs a picture or a control video beside the caption; text-to-video models of "
@@ -86,7 +96,7 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
     Interrupted or failing, it keeps what it has learned; the same call goes on from there.
     """
     latent = clips.sparse[0]
-    grid = TokenGrid.from_latent_shape(latent.shape, wan.patch)
+    grid = check_reference(latent, wan)
 
     def work(model: TuningPass) -> Tuned:
         sparse = tuple(Sample(model.to_model(clip), clips.rope_factor) for clip in clips.sparse)
@@ -108,16 +118,17 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
-        key = _key(model, clips, positive, config, seed)
+        key = _key(model, clips, positive, config, seed, roles)
         checkpoint = Path(folder_paths.get_user_directory()) / FOLDER / f"{key[:16]}.safetensors"
+        _drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, grid, checkpoint, key)
-        checkpoint.unlink(missing_ok=True)
         about = {
             "base_model": str(wan), "rank": str(config.rank), "heads": str(roles), "steps": str(len(history["loss"])),
             "reference_sha256": _hash(clips.sparse[0]), "made_by": "comfyui-vmt Decoupled-LoRA Tuner",
             **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
         }  # fmt: skip
-        return Tuned({n: b.cpu() for n, b in branches.items()}, roles, history["loss"], history["held_out"], about)
+        trained = {stage.branch: branches[stage.branch].cpu() for stage in stages}
+        return Tuned(trained, roles, history["loss"], history["held_out"], about, checkpoint)
 
     return with_model(patcher, positive, latent, work)
 
@@ -134,8 +145,12 @@ def _head_roles(model: TuningPass, wan: WanSizes, reference: Sample, grid: Token
         noise = torch.randn(reference.latent.shape, generator=torch.Generator().manual_seed(0)).to(reference.latent)
         noisy = torch.lerp(reference.latent, noise, ROLES_SIGMA)
         roles = model.head_roles(noisy, ROLES_SIGMA, reference.rope_factor, grid, seed=0)
-        name = hashlib.sha256(repr(mark).encode()).hexdigest()[:16]
-        save_roles(kept / f"{name}.json", roles, mark, str(wan))
+        table = kept / f"{hashlib.sha256(repr(mark).encode()).hexdigest()[:16]}.json"
+        try:
+            save_roles(table, roles, mark, str(wan))
+            roles, _ = read_roles(table)  # rounded: the same now as in later runs
+        except OSError as error:
+            logging.warning(f"[VMT] The table of heads cannot be kept ({error}); it is measured again next time.")
     logging.info(f"[VMT] {roles}")
     return roles
 
@@ -208,13 +223,20 @@ def _hash(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def _key(model: TuningPass, clips: Clips, positive: list, config: TunerConfig, seed: int) -> str:
-    """Names all that a run depends on: clip, caption, settings, and the model by two of its weights."""
-    blocks = model.model.diffusion_model.blocks
-    weights = [blocks[0].self_attn.q.weight, blocks[-1].self_attn.o.weight]
-    texts = [text for text, _ in positive]
-    told = f"{_hash(*clips.sparse, *clips.stills, *texts, *weights)} {config} {seed}"
+def _key(model: TuningPass, clips: Clips, positive: list, config: TunerConfig, seed: int, roles: HeadRoles) -> str:
+    """Names all that a run depends on: clip, caption, settings, heads, and the model by some weights and its LoRAs."""
+    patcher, texts = model.guider.model_patcher, [text for text, _ in positive]
+    patches = {name: [patch[:1] for patch in held] for name, held in sorted(patcher.patches.items())}
+    norms = [block.self_attn.norm_q.weight for block in model.model.diffusion_model.blocks]  # no LoRA changes them
+    told = f"{_hash(*clips.sparse, *clips.stills, *texts, *norms, roles.temporal)} {patches} {config} {seed}"
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _drop_old(checkpoint: Path) -> None:
+    """Removes checkpoints of runs that were stopped and not taken up again, but for the last few."""
+    others = [file for file in checkpoint.parent.glob("*.safetensors") if file != checkpoint]
+    for file in sorted(others, key=lambda file: file.stat().st_mtime)[:-KEPT_CHECKPOINTS]:
+        file.unlink(missing_ok=True)
 
 
 def check_frames(frames: Tensor) -> None:

@@ -10,7 +10,7 @@ from comfy.model_patcher import set_model_options_patch_replace
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ...vmt.errors import InputError
+from ...vmt.errors import InputError, StateError
 from ...vmt.lora.head_roles import HeadRoles, assign_roles, head_ratio
 from ...vmt.token_grid import TokenGrid
 from .capture import check_form, plain_attention, plain_options
@@ -47,7 +47,8 @@ class TuningPass:
         Args:
             kept: of `checkpoint.CHECKPOINTS`.
         """
-        with grad_scope(self.staged):
+        wanted = torch.is_grad_enabled()
+        with grad_scope(self.staged), torch.set_grad_enabled(wanted):
             options = self._options(rope_factor)
             previous = options["transformer_options"].get("patches_replace", {}).get("dit", {})
             for block in range(self.num_blocks):
@@ -55,7 +56,7 @@ class TuningPass:
                 patch = checkpointed(patch, kept, self.staged)
                 options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
             # Without a gradient to its input a block is not recorded as a whole, and could not be computed again.
-            x = x.detach().clone().requires_grad_(torch.is_grad_enabled())
+            x = x.detach().clone().requires_grad_(wanted)
             return self._asked(x, sigma, options)
 
     def head_roles(self, x: Tensor, sigma: float, rope_factor: float, grid: TokenGrid, seed: int) -> HeadRoles:
@@ -69,6 +70,11 @@ class TuningPass:
             options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
         with torch.no_grad():
             self._asked(x, sigma, options)
+        if not found:
+            raise StateError(
+                "No attention was seen in the model's blocks; another node may replace or skip it. Take attention and "
+                "caching nodes off the MODEL line."
+            )
         ratio, error = (torch.stack(figures) for figures in zip(*(found[b] for b in sorted(found)), strict=True))
         return assign_roles(ratio, error)
 
@@ -84,7 +90,8 @@ class TuningPass:
         to = options["transformer_options"]
         to["optimized_attention_override"] = plain_attention  # faster ones have no gradient, or a wrong one
         if rope_factor != 1:
-            to["rope_options"] = {**(to.get("rope_options") or {}), "scale_t": rope_factor}
+            own = to.get("rope_options") or {}
+            to["rope_options"] = {**own, "scale_t": rope_factor * own.get("scale_t", 1.0)}
         return options
 
 

@@ -1,7 +1,7 @@
 """Where ComfyUI 0.3.75 and 0.33 differ, in one place.
 
 0.33 and later: rotary embeddings are a fused operator without gradient unless `model_management.in_training` is set;
-weights of a "dynamic" patcher live in buffers that are used again. 0.3.75 has neither.
+weights of a "dynamic" patcher, and offloaded ones, live in buffers that are used again. 0.3.75 has neither.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ def training_flag():
 
 
 def weights_are_staged(patcher) -> bool:
-    """Whether weights may be overwritten while autograd still holds them (DynamicVRAM)."""
+    """Whether weights may be overwritten while autograd still holds them (DynamicVRAM, asynchronous offloading)."""
     is_dynamic = getattr(patcher, "is_dynamic", None)
-    return bool(is_dynamic and is_dynamic())
+    shares_buffers = hasattr(comfy.model_management, "STREAM_CAST_BUFFERS") and comfy.model_management.NUM_STREAMS > 0
+    return bool((is_dynamic and is_dynamic()) or shares_buffers)

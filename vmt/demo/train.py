@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
-from .agreement import make_ways, train_agreement
 from .corrections import FOLDER, make_corrections
 from .frame_guidance import FrameGuidance
 from .sampling import load_dit, load_vae
@@ -29,7 +28,6 @@ VAE_FILE = Path("vae") / "vmt_demo_wan_vae.safetensors"
 MADE_BY = {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"}
 STEADY_LR = 6e-4
 CORRECTIONS_LR = 3e-4
-AGREEMENT_LR = 3e-4
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -59,10 +57,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--first-draw", type=int, default=0, help="number of the first of them, to correct others when trained further"
     )
     parser.add_argument("--correction-steps", type=int, default=1200)
-    parser.add_argument(
-        "--ways", type=int, default=192, help="things, each going several ways, to learn agreement from; 0: none"
-    )
-    parser.add_argument("--agreement-steps", type=int, default=800, help="the last of all")
     parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--blocks", type=int, default=WanShape.blocks)
@@ -84,12 +78,12 @@ def first_dit(options: argparse.Namespace) -> WanDiT:
 
 
 def dit_runs(further: bool) -> list[str]:
-    """Names of the DiT's runs: on the data, towards its guided draws, on corrections, on mixtures.
+    """Names of the DiT's runs: on the data, towards its guided draws, on corrections.
 
     Each has its own checkpoint.
     """
     first = "dit.further" if further else "dit"
-    return [first, f"{first}.steady", f"{first}.corrected", f"{first}.agreed"]
+    return [first, f"{first}.steady", f"{first}.corrected"]
 
 
 def main(argv: list[str]) -> int:
@@ -132,12 +126,6 @@ def main(argv: list[str]) -> int:
             )  # fmt: skip
             dit = train_corrections(
                 checkpoints[2], draws, clips, dit, options.correction_steps, min(options.lr, CORRECTIONS_LR),
-                options.device, until=until,
-            )  # fmt: skip
-        if options.ways:
-            ways = make_ways(options.work, vae, options.ways, options.device, until=until)
-            dit = train_agreement(
-                checkpoints[3], ways, clips, dit, options.agreement_steps, min(options.lr, AGREEMENT_LR),
                 options.device, until=until,
             )  # fmt: skip
         save_half(dit, options.out / DIT_FILE, MADE_BY)

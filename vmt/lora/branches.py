@@ -24,7 +24,7 @@ SPATIAL, TEMPORAL = "spatial", "temporal"
 class PartLora(nn.Module):
     """The update of one projection. `own`: (H,) numbers of the channels of the branch's heads."""
 
-    def __init__(self, part: str, own: Tensor, channels: int, rank: int):
+    def __init__(self, part: str, own: Tensor, channels: int, rank: int, generator: torch.Generator | None = None):
         super().__init__()
         check_choice("part", part, PARTS)
         self.reads_own, self.channels = part == "o", channels
@@ -32,7 +32,7 @@ class PartLora(nn.Module):
         inside, outside = (len(own), channels) if self.reads_own else (channels, len(own))
         self.down = nn.Parameter(torch.empty(rank, inside))
         self.up = nn.Parameter(torch.zeros(outside, rank))
-        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
 
     def add_to(self, y: Tensor, x: Tensor, scale: float) -> Tensor:
         """y (..., C), the projection's result of x (..., C), with the update, in y's dtype."""
@@ -73,13 +73,11 @@ class BranchLora(nn.Module):
             )
         self.rank, self.scale = rank, 1.0
         self.strength = 1.0  # of what the branch adds; 0: it is left out
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.parts = nn.ModuleDict()
-            for block, chosen in enumerate(heads):
-                own = chosen.repeat_interleave(per_head).nonzero()[:, 0]
-                for part in parts if len(own) else ():
-                    self.parts[f"{block}_{part}"] = PartLora(part, own, channels, rank)
+        self.parts, generator = nn.ModuleDict(), torch.Generator().manual_seed(seed)
+        for block, chosen in enumerate(heads):
+            own = chosen.repeat_interleave(per_head).nonzero()[:, 0]
+            for part in parts if len(own) else ():
+                self.parts[f"{block}_{part}"] = PartLora(part, own, channels, rank, generator)
 
     def add_to(self, y: Tensor, x: Tensor, block: int, part: str) -> Tensor:
         """y (..., C), what projection `part` of a block gave for x (..., C), with the branch's update."""

@@ -6,6 +6,7 @@ alone, so a stopped run that goes on from its checkpoint ends with the weights o
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -84,15 +85,15 @@ def tune(
     Args:
         predict: the model with the branches in it.
         checkpoint: file to go on from, and to go on to; it is removed by no one. A file of another `key` is not used.
-        report: called after every step. An exception out of it, or out of `predict`, leaves the last checkpoint, and
-            one more is written before it goes on.
+            One that cannot be written is told in the log, and tuning goes on.
+        report: called after every step. An exception out of it, or out of `predict`, goes on after one more checkpoint.
         key: names all that the run depends on.
         attempt: called with the forward and backward pass of a step, a function that gives its loss; it may call that
             again if memory runs out, and change the gradients after it.
     Returns:
         "loss": of every step; "held_out": of every look.
     Raises:
-        StateError: a loss is NaN or infinite.
+        StateError: a loss or a gradient is NaN or infinite.
     """
     run = _Run(branches, config, checkpoint, key)
     run.load()
@@ -122,23 +123,31 @@ def _train_stage(
 ) -> None:  # fmt: skip
     config = run.config
 
+    parameters = list(run.branches[stage.branch].parameters())
+
     def forward_backward() -> float:
         run.optimiser.zero_grad(set_to_none=True)
         generator = torch.Generator().manual_seed(hash_of(config.seed, number, run.step))
         loss = _loss(stage, predict, config.shift, generator)
-        if not math.isfinite(loss.item()):
-            raise StateError(
-                f"The loss of step {run.step + 1} is {loss.item()}; tuning was stopped and what was learned before is "
-                "kept. Lower the learning rate, or run the model in bf16 or fp32."
-            )
-        loss.backward()
+        loss.backward(inputs=parameters)  # and to no weight of the model
         return loss.item()
 
+    def look_if_due() -> None:
+        due = run.step and (run.step % config.check_every == 0 or run.step == stage.steps)
+        if due and run.looked_at != run.step:
+            run.look(attempt(lambda: held_out_loss(stage, predict, config, number)))
+
+    look_if_due()  # a run may have been stopped between a step and the look after it
     while run.step < stage.steps and not run.stopped:
         loss = attempt(forward_backward)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not (math.isfinite(loss) and gradients and all(torch.isfinite(g).all() for g in gradients)):
+            raise StateError(
+                f"The loss of step {run.step + 1} is {loss} or its gradient is not finite, or does not reach the LoRA; "
+                "tuning needs finite ones. Lower the learning rate, or run the model in bf16 or fp32."
+            )
         run.update(loss)
-        if run.step % config.check_every == 0 or run.step == stage.steps:
-            run.look(held_out_loss(stage, predict, config, number))
+        look_if_due()
         if run.step % config.save_every == 0:
             run.save()
         report(Progress(number, run.step, stage.steps, loss, run.looks[-1] if run.looks else None))
@@ -188,7 +197,7 @@ class _Run:
 
     def __init__(self, branches: dict[str, BranchLora], config: TuneConfig, path: Path | None, key: str):
         self.branches, self.config, self.path, self.key = branches, config, path, key
-        self.stage, self.step, self.unimproved, self.best_loss = 0, 0, 0, math.inf
+        self.stage, self.step, self.unimproved, self.looked_at, self.best_loss = 0, 0, 0, 0, math.inf
         self.losses: list[float] = []
         self.looks: list[float] = []
         self.best: dict[str, Tensor] = {}
@@ -200,7 +209,8 @@ class _Run:
         return 0 < self.config.patience <= self.unimproved
 
     def begin(self, number: int, stage: Stage) -> None:
-        self.stage, self.step, self.unimproved, self.best_loss, self.best = number, 0, 0, math.inf, {}
+        self.stage, self.step, self.unimproved, self.looked_at = number, 0, 0, 0
+        self.best_loss, self.best = math.inf, {}
         self._optimise(stage.branch, stage.lr, stage.weight_decay)
 
     def _optimise(self, branch: str, lr: float, decay: float) -> None:
@@ -215,6 +225,7 @@ class _Run:
 
     def look(self, loss: float) -> None:
         self.looks.append(loss)
+        self.looked_at = self.step
         if loss < self.best_loss:
             self.best_loss, self.unimproved = loss, 0
             self.best = {n: p.detach().clone() for n, p in self.branches[self.branch].named_parameters()}
@@ -238,7 +249,7 @@ class _Run:
             tensors[name] = torch.tensor(numbers, dtype=torch.float64)
         more = {
             "key": self.key, "stage": str(self.stage), "step": str(self.step), "unimproved": str(self.unimproved),
-            "best_loss": repr(self.best_loss), "branch": self.branch,
+            "best_loss": repr(self.best_loss), "branch": self.branch, "looked_at": str(self.looked_at),
         }  # fmt: skip
         if self.optimiser:
             group = self.optimiser.param_groups[0]
@@ -248,8 +259,12 @@ class _Run:
                 strict=True,
             ):  # fmt: skip
                 tensors |= {f"optimiser.{what}.{name}": value for what, value in (state or {}).items()}
-        with whole_file(self.path) as file:
-            save_file({name: t.contiguous().cpu().clone() for name, t in tensors.items()}, file, more)
+        try:
+            with whole_file(self.path) as file:
+                save_file({name: t.contiguous().cpu().clone() for name, t in tensors.items()}, file, more)
+        except OSError as error:
+            self.path.with_suffix(".partial").unlink(missing_ok=True)
+            logging.warning(f"[VMT] The checkpoint {self.path.name} cannot be written ({error}); tuning goes on.")
 
     @torch.no_grad()
     def load(self) -> None:
@@ -257,13 +272,14 @@ class _Run:
         if self.path is None or not self.path.exists():
             return
         with safe_open(self.path, "pt") as file:
-            held, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+            held, tensors = file.metadata(), {name: file.get_tensor(name).clone() for name in file.keys()}
         if held["key"] != self.key:
             return
         for branch, module in self.branches.items():
             for name, parameter in module.named_parameters():
                 parameter.copy_(tensors[f"{branch}.{name}"])
-        self.stage, self.step, self.unimproved = (int(held[name]) for name in ("stage", "step", "unimproved"))
+        numbers = (int(held[name]) for name in ("stage", "step", "unimproved", "looked_at"))
+        self.stage, self.step, self.unimproved, self.looked_at = numbers
         self.best_loss, self.branch = float(held["best_loss"]), held["branch"]
         self.losses, self.looks = tensors["losses"].tolist(), tensors["looks"].tolist()
         if "lr" not in held:

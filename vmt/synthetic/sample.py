@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 
 import torch
@@ -57,19 +56,6 @@ def sample_scene(
         scene = _BUILDERS[kind](rng, num_frames, height, width)
         if not scene.objects or scene_is_held_out(scene) == held_out:
             return scene
-
-
-def sample_way(rng: Random, scene: Scene, height: int = 128, width: int = 128) -> Scene:
-    """The scene's one thing on its ground under a still camera, going another way; held out as the scene is."""
-    thing, held_out = scene.objects[0], scene_is_held_out(scene)
-    margin = bounding_radius(thing.shape) * thing.size + 1
-    room = ((margin, height - 1 - margin), (margin, width - 1 - margin))
-    while True:
-        motion = rng.choice(_MOVING)
-        moved = replace(thing, centre=object_path(motion, rng, room, scene.num_frames), motion=motion)
-        other = replace(scene, objects=[moved])
-        if scene_is_held_out(other) == held_out:
-            return other
 
 
 def sample_ground(rng: Random, textured: bool | None = None) -> Ground:

@@ -4,7 +4,6 @@ from random import Random
 import pytest
 import torch
 
-from vmt.demo.agreement import Ways
 from vmt.demo.corrections import Corrections
 from vmt.demo.frame_guidance import FrameGuidance, Narrowing
 from vmt.demo.train import DIT_FILE, VAE_FILE, first_dit, main, parse
@@ -208,7 +207,7 @@ class TestDitTraining:
         save_half(WanVAE(4), tmp_path / VAE_FILE, {})
         options = [
             "--further", "--images", "32", "--clips", "8", "--first-clip", "8", "--batch", "1",
-            "--steps", str(steps[0]), "--steady-steps", str(steps[1]), "--corrections", "0", "--ways", "0",
+            "--steps", str(steps[0]), "--steady-steps", str(steps[1]), "--corrections", "0",
             "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
         ]  # fmt: skip
         weights = [(tmp_path / DIT_FILE).read_bytes()]
@@ -221,7 +220,7 @@ class TestDitTraining:
         assert [path.name for path in (tmp_path / "work" / "latents-33").iterdir()] == ["0001.safetensors"]
         assert not list((tmp_path / "work").glob("*checkpoint*"))
 
-    def test_corrections_come_after_the_data(self, tmp_path, monkeypatch):
+    def test_corrections_are_the_last_stage(self, tmp_path, monkeypatch):
         """Draws that can be corrected are put in the place of a blind model's."""
         monkeypatch.setattr(torch, "compile", lambda function, **_: function)
         monkeypatch.setattr("vmt.demo.train_dit.SHARD", {1: 32, 33: 8})
@@ -236,32 +235,11 @@ class TestDitTraining:
         before = (tmp_path / DIT_FILE).read_bytes()
         options = [
             "--further", "--images", "32", "--clips", "8", "--steps", "0", "--steady-steps", "0",
-            "--corrections", "2", "--first-draw", "64", "--correction-steps", "2", "--ways", "0",
+            "--corrections", "2", "--first-draw", "64", "--correction-steps", "2",
             "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
         ]  # fmt: skip
         assert main(options) == 0
         assert (tmp_path / DIT_FILE).read_bytes() != before
-
-    def test_agreement_is_the_last_stage(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(torch, "compile", lambda function, **_: function)
-        monkeypatch.setattr("vmt.demo.train_dit.SHARD", {1: 32, 33: 8})
-        torch.manual_seed(0)
-        ways = Ways(torch.randn(2, 3, 16, 9, 16, 16).half(), torch.ones(2, 16, dtype=torch.int64))
-        monkeypatch.setattr("vmt.demo.train.make_ways", lambda work, vae, count, *_, **__: ways if count == 2 else 0)
-        dit = WanDiT(TINY)
-        for weight in (dit.head.head.weight, dit.blocks[0].self_attn.o.weight):  # a new one is blind
-            torch.nn.init.normal_(weight, std=0.05)
-        save_half(dit, tmp_path / DIT_FILE, {})
-        save_half(WanVAE(4), tmp_path / VAE_FILE, {})
-        before = (tmp_path / DIT_FILE).read_bytes()
-        options = [
-            "--further", "--images", "32", "--clips", "8", "--steps", "0", "--steady-steps", "0",
-            "--corrections", "0", "--ways", "2", "--agreement-steps", "2",
-            "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"),
-        ]  # fmt: skip
-        assert main(options) == 0
-        assert (tmp_path / DIT_FILE).read_bytes() != before
-        assert not list((tmp_path / "work").glob("*checkpoint*"))
 
     def test_lengths_go_from_images_to_clips(self):
         lengths = [frames_of_step(step, 1200) for step in range(1200)]

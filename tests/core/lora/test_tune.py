@@ -131,6 +131,30 @@ class TestGoingOn:
         assert tune(again, stages(), partial(predict, again), CONFIG, tmp_path / "c") == history
         assert not changed(weights(whole), weights(again))
 
+    @pytest.mark.parametrize("call", [3, 6, 8, 9, 11, 20, 29, 40])
+    def test_stopped_in_the_midst_of_a_step_or_of_a_look(self, tmp_path, call):
+        whole = new_branches()
+        history = tune(whole, stages(), partial(predict, whole), CONFIG)
+        stopped, calls = new_branches(), []
+
+        def breaks(*args):
+            calls.append(1)
+            if len(calls) == call:
+                raise KeyboardInterrupt
+            return predict(stopped, *args)
+
+        with pytest.raises(KeyboardInterrupt):
+            tune(stopped, stages(), breaks, CONFIG, tmp_path / "c")
+        again = new_branches()
+        assert tune(again, stages(), partial(predict, again), CONFIG, tmp_path / "c") == history
+        assert not changed(weights(whole), weights(again))
+
+    def test_a_checkpoint_that_cannot_be_written_stops_nothing(self, tmp_path, caplog):
+        (tmp_path / "file").write_text("no folder")
+        branches = new_branches()
+        tune(branches, stages(), partial(predict, branches), CONFIG, tmp_path / "file" / "c")
+        assert "cannot be written" in caplog.text
+
     def test_a_killed_run_goes_on_from_the_last_checkpoint(self, tmp_path):
         """As if the process had died between two checkpoints: what is on disk is all there is."""
         whole = new_branches()
@@ -175,7 +199,7 @@ def test_nan_stops_with_what_was_learned(tmp_path):
         y = predict(branches, x, sigma, rope_factor)
         return y * float("nan") if len(steps) > 3 else y
 
-    with pytest.raises(StateError, match=r"loss of step 4 is nan; .* what was learned before is kept"):
+    with pytest.raises(StateError, match=r"loss of step 4 is nan .* Lower the learning rate"):
         tune(branches, stages(), breaks, CONFIG, tmp_path / "c")
     assert all(torch.isfinite(value).all() for value in weights(branches).values())
     assert (tmp_path / "c").exists()

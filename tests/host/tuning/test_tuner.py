@@ -118,6 +118,7 @@ class TestLeftAsFound:
         tune(seed=3)
         assert torch.equal(plain_run(sample, graph), before) and self.hooks(model) == 0
         assert [p.requires_grad for p in model.model.diffusion_model.parameters()] == flags
+        assert all(p.grad is None for p in model.model.diffusion_model.parameters()), "a second model in memory"
 
     def test_after_an_interrupt_which_keeps_what_was_learned(self, tune, sample, graph, model, host, no_files):
         before, whole = plain_run(sample, graph), tune(filename_prefix="loras/whole").got["motion"]
@@ -222,7 +223,7 @@ class TestRefusals:
             return velocity(self, *args) * (float("nan") if len(asked) > 2 else 1)
 
         monkeypatch.setattr(tuning_pass, "velocity", breaks)
-        with pytest.raises(NodeFailed, match="loss of step 3 is nan; tuning was stopped and what was learned"):
+        with pytest.raises(NodeFailed, match="loss of step 3 is nan or its gradient"):
             tune(seed=9)
         assert files(no_files) == [] and list((no_files / "user" / "vmt_tuning").glob("*.safetensors"))
 
@@ -231,6 +232,19 @@ class TestRefusals:
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(pack("vmt.lora.files"), "save_file", fails)
+        told = []
         with pytest.raises(NodeFailed, match=r"cannot be written .No space left on device."):
             tune(seed=8)
         assert files(no_files) == []
+        monkeypatch.undo()
+        tune(seed=8, on_event=lambda event, data: told.append(data["max"]) if event == "progress" else None)
+        assert len(files(no_files)) == 2 and STEPS not in told, "what was learned was kept"
+
+    def test_a_caption_for_a_part_of_the_run(self, executor, graph, given, clip, tuning, no_files):
+        part = [[given["positive"][0][0], {"start_percent": 0.2, "end_percent": 1.0}]]
+        with pytest.raises(NodeFailed, match="The caption is limited to 20% to 100% of sampling"):
+            executor.run({**graph.loader(), **tuning()}, give={**given, "clip": clip, "positive": part})
+
+    def test_a_stage_of_no_steps_makes_no_file(self, tune, no_files):
+        result = tune(options={"spatial_steps": 0}, appearance_strength=1.0)
+        assert files(no_files) == ["test_motion_00001_.safetensors"] and result.got["appearance"] == {}
