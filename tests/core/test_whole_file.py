@@ -16,3 +16,4 @@ def test_what_was_there_stays_if_writing_fails(tmp_path):
         file.write_text("hal")
         raise ValueError("in the middle")
     assert (tmp_path / "a.json").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"], "and nothing half-written beside it"

@@ -41,7 +41,6 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
         with whole_file(path) as file:
             save_file(tensors, file, about)
     except OSError as error:
-        path.with_suffix(".partial").unlink(missing_ok=True)
         raise InputError(
             f"{path.name} cannot be written ({error.strerror or error}); a folder with room that may be written to is "
             "needed. Free some space, or change the file name's folder; what was learned is kept for the next run."

@@ -263,7 +263,6 @@ class _Run:
             with whole_file(self.path) as file:
                 save_file({name: t.contiguous().cpu().clone() for name, t in tensors.items()}, file, more)
         except OSError as error:
-            self.path.with_suffix(".partial").unlink(missing_ok=True)
             logging.warning(f"[VMT] The checkpoint {self.path.name} cannot be written ({error}); tuning goes on.")
 
     @torch.no_grad()
