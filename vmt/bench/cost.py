@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..flow_matching import shifted_sigmas
 from ..guidance.presets import PRESETS
 from ..signals.attention_flow import AttentionFlowConfig
-from . import cost_rows
+from . import cost_rows, tuning_rows
 from .fake_wan import CHECKPOINTS, Cost, FakeWan
 from .report import FLOOR
 from .wall_clock import peaks, ratios
@@ -50,6 +50,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--kept", choices=CHECKPOINTS[:3], default="selective",
         help="what gradients compute again: nothing, all but attention, or whole blocks (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--tuning", action="store_true", help="also what tuning a LoRA to one clip of that size costs")
     parser.add_argument(
         "--timed",
         type=int,
@@ -111,6 +112,8 @@ def count(options: argparse.Namespace) -> tuple[Cost, dict[str, Cost]]:
     if shape.blocks >= cost_rows.RELEASE_BLOCKS:
         rows["fastvmt_release"] = cost_rows.fastvmt_release(wan, options.steps, prompts, flow)
     rows["flowmotion"] = cost_rows.flowmotion(wan, options.steps, prompts)
+    if options.tuning:
+        rows |= tuning_rows.rows(shape, options.frames, options.size, options.kept)
     return cost_rows.plain(wan, options.steps, prompts), rows
 
 

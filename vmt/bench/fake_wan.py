@@ -20,6 +20,7 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..demo.wan_dit import Attention, WanDiT, WanShape, run_block
+from ..lora.branches import PARTS, BranchLora
 from ..signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, attention_flow_loss
 from ..signals.frame_pairs import frame_pairs
 from ..signals.latent_flow import LATENT, latent_config, latent_flow_loss
@@ -161,7 +162,7 @@ class FakeWan:
         kept: of CHECKPOINTS: what the forward pass forgets, and the backward pass computes again. "selective" keeps
             the results of attention alone; "nested" forgets attention once more inside a forgotten block.
         """
-        run = {"none": run_block, "block": _again, "selective": _again_but_attention, "nested": _again_and_again}[kept]
+        run = RUNS[kept]
 
         def work():
             latent = self._latent.float().requires_grad_()
@@ -171,6 +172,35 @@ class FakeWan:
             torch.autograd.grad(attention_flow_loss(flow, queries, keys).sum(), latent)
 
         return self._counted(work, grad=True)
+
+    def tuning_step(self, share: float, rank: int, kept: str = "none") -> Cost:
+        """A pass through the whole model and back to a LoRA of its self-attention.
+
+        Args:
+            share: of the heads that the LoRA reaches, rounded to whole heads. kept: as in `gradient`.
+        """
+        heads = torch.arange(self.shape.heads) < max(1, round(share * self.shape.heads))
+        branch = BranchLora(heads.expand(self.shape.blocks, -1), self.shape.width, rank).bfloat16()
+        parameters = list(branch.parameters())
+
+        def work():
+            tokens, *given, _ = self._dit.embed(self._latent.clone().requires_grad_(), self._timestep, self._text)
+            for block in self._dit.blocks:
+                tokens = RUNS[kept](block, tokens, *given)
+            torch.autograd.grad(tokens.float().square().mean(), parameters)
+
+        hooks = [
+            getattr(block.self_attn, part).register_forward_hook(
+                lambda _, given, result, number=number, part=part: branch.add_to(result, given[0], number, part)
+            )
+            for number, block in enumerate(self._dit.blocks)
+            for part in PARTS
+        ]
+        try:
+            return self._counted(work, grad=True)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def latent_gradient(self, config: AttentionFlowConfig) -> Cost:
         """The loss of a predicted clip's latent flow, beside an AMF of that config, and its gradient to the clip."""
@@ -251,6 +281,9 @@ def _again_and_again(block, *arguments):
             attention.attend = once
 
     return _again(run, *arguments)
+
+
+RUNS = {"none": run_block, "block": _again, "selective": _again_but_attention, "nested": _again_and_again}
 
 
 def unknown_flow(grid: TokenGrid, config: AttentionFlowConfig, blocks: tuple[int, ...]) -> AttentionFlow:

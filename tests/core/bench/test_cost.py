@@ -6,9 +6,12 @@ from vmt.bench import command, cost
 from vmt.bench.cost import BLOCKS, LARGE, SHAPES, SHIFT
 from vmt.bench.cost_rows import guided, plain
 from vmt.bench.fake_wan import FakeWan
+from vmt.bench.tuning_rows import WHOLE_CLIP, rows, tuned
+from vmt.demo.wan_dit import WanShape
 from vmt.flow_matching import shifted_sigmas
 from vmt.guidance.config import GuidanceConfig
 from vmt.guidance.presets import OFF, PRESETS, Preset
+from vmt.lora.presets import TunerConfig
 from vmt.signals.attention_flow import AttentionFlowConfig
 
 DEMO = ["cost", "--model", "demo", "--frames", "33", "--size", "128x128", "--steps", "16"]
@@ -16,8 +19,6 @@ DEMO = ["cost", "--model", "demo", "--frames", "33", "--size", "128x128", "--ste
 
 @pytest.fixture(scope="module")
 def small():
-    from vmt.demo.wan_dit import WanShape
-
     return FakeWan(WanShape(256, 512, 4), (3, 16, 16), 24)
 
 
@@ -78,6 +79,35 @@ def test_the_report(tmp_path, capsys):
         assert row["ratio"] == row["flops"] / report["plain_flops"]
     told = capsys.readouterr().out
     assert all(f"| {name} |" in told for name in rows)
+
+
+def test_tuning_counts_every_step(small):
+    """A pass and a pass back a step, and 4 looks every 25 steps; whole blocks computed again are a pass more.
+
+    Nothing is asked of the first of the 4 blocks' input, so the pass back counts one less.
+    """
+    config = TunerConfig(spatial_steps=50, temporal_steps=25, stride=1)
+    found = tuned(small.shape, 9, (128, 128), config, "none")
+    assert found.forwards == 75 + 4 * 3 and found.backwards == 75 * 3 / 4
+    again = tuned(small.shape, 9, (128, 128), config, "block")
+    assert again.forwards == 2 * 75 + 4 * 3 and again.peak_bytes < found.peak_bytes
+
+
+def test_thinned_clips_cost_less_a_step_than_their_share_of_frames():
+    """Attention grows with the square: of 81 frames 17 are a fourth in tokens, and less than that in operations."""
+    shape, size = WanShape(1536, 8960, 2), (480, 832)
+    costs = rows(shape, 81, size, "selective")
+    step = TunerConfig(spatial_steps=0)
+    thinned, whole = (tuned(shape, 81, size, config, "selective") for config in (step, WHOLE_CLIP))
+    assert thinned.flops < 5 / 21 * whole.flops
+    assert costs["tune_whole_clip"].flops == whole.flops
+    assert costs["tune_draft"].flops < costs["tune_standard"].flops < costs["tune_thorough"].flops
+    assert costs["tune_whole_clip"].flops > 4 * costs["tune_standard"].flops
+
+
+def test_tuning_stands_in_the_report(capsys):
+    assert command.main([*DEMO, "--tuning"]) == 0
+    assert "| tune_standard |" in capsys.readouterr().out
 
 
 def test_one_prompt_a_step(tmp_path):
