@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..vmt.lora.losses import DIRECTIONS
+from ..vmt.lora.losses import DIRECTIONS, WEIGHTS
 from ..vmt.lora.presets import HEADS, TunerConfig
 from ..vmt.lora.sparse_frames import ROPES
 from .types import TunerOptions as TunerOptionsType
@@ -64,6 +64,11 @@ class TunerOptions(io.ComfyNode):
                     "motion_loss", options=list(DIRECTIONS), default=DEFAULT.motion_loss,
                     tooltip="signed: the direction of change. as_released: the published code's, which cannot tell a "
                     "direction from its opposite.",
+                ),
+                io.Combo.Input(
+                    "level_weights", options=list(WEIGHTS), default=DEFAULT.level_weights,
+                    tooltip="flat: all noise levels count alike. as_released: the published code's, which leaves out "
+                    "those near pure noise, where motion is decided.",
                 ),
                 io.Boolean.Input(
                     "spatial_on", default=DEFAULT.spatial_on,

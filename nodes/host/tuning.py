@@ -111,10 +111,13 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
             for number, (name, heads) in enumerate(reached.items())
         }  # fmt: skip
         stages = [
-            Stage(SPATIAL, stills, config.spatial_steps, config.learning_rate, 0.1),
             Stage(
-                TEMPORAL, sparse, config.temporal_steps, config.learning_rate, 0.1, config.motion_weight,
-                config.motion_loss, {SPATIAL: float(config.spatial_on)},
+                SPATIAL, stills, config.spatial_steps, config.learning_rate, level_weights=config.level_weights
+            ),
+            Stage(
+                TEMPORAL, sparse, config.temporal_steps, config.learning_rate, motion_weight=config.motion_weight,
+                motion_loss=config.motion_loss, level_weights=config.level_weights,
+                strengths={SPATIAL: float(config.spatial_on)},
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]

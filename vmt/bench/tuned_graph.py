@@ -9,7 +9,8 @@ from ..demo.demo_graph import DemoGraph
 
 AS_PRESET = {
     "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0, "rank": 16, "heads": "decoupled", "stride": 0,
-    "stills": 8, "phases": 3, "rope": "ends", "motion_weight": 1.0, "motion_loss": "signed", "spatial_on": True,
+    "stills": 8, "phases": 3, "rope": "ends", "motion_weight": 1.0, "motion_loss": "signed",
+    "level_weights": "flat", "spatial_on": True,
     "patience": 6,
 }  # fmt: skip
 TUNER = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import InputError, check_choice
-from .losses import DIRECTIONS
+from .losses import DIRECTIONS, WEIGHTS
 from .sparse_frames import ROPES
 
 HEADS = ("decoupled", "all")
@@ -19,13 +19,14 @@ class TunerConfig:
     temporal_steps: int = 400  # on the sparse clip; 0: no motion branch
     rank: int = 16
     heads: str = "decoupled"  # "all": both branches reach every head, as in MotionDirector's dual path
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     stride: int = 0  # every so many frames; 0: about 17 frames
     stills: int = 8  # single frames to learn the look from
     phases: int = 3  # sparse clips, each moved a little in time
     rope: str = "ends"  # where sparse frames sit, see `sparse_frames.rope_factor`
     motion_weight: float = 1.0
     motion_loss: str = "signed"
+    level_weights: str = "flat"
     spatial_on: bool = True  # in the temporal stage; off is what the public code does by accident
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
 
@@ -33,6 +34,7 @@ class TunerConfig:
         check_choice("heads", self.heads, HEADS)
         check_choice("rope", self.rope, ROPES)
         check_choice("motion loss", self.motion_loss, DIRECTIONS)
+        check_choice("level weights", self.level_weights, WEIGHTS)
         if self.spatial_steps < 0 or self.temporal_steps < 0 or self.spatial_steps + self.temporal_steps == 0:
             raise InputError(
                 f"{self.spatial_steps} spatial and {self.temporal_steps} temporal steps were asked for; neither may be "
@@ -41,7 +43,7 @@ class TunerConfig:
 
 
 PRESETS = {
-    "draft": TunerConfig(spatial_steps=60, temporal_steps=120, learning_rate=1e-3),
+    "draft": TunerConfig(spatial_steps=60, temporal_steps=120),
     "standard": TunerConfig(),
-    "thorough": replace(TunerConfig(), spatial_steps=400, temporal_steps=1200, learning_rate=2e-4),
+    "thorough": replace(TunerConfig(), spatial_steps=400, temporal_steps=1200, learning_rate=1e-3),
 }

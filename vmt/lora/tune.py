@@ -37,7 +37,7 @@ class Sample:
 @dataclass(frozen=True)
 class Stage:
     """branch: the one that is trained. samples: one is drawn each step. strengths: of the other branches meanwhile;
-    those not named are 1. motion_weight: of `direction_loss` beside flow matching."""
+    those not named are 1. motion_weight: of `direction_loss` beside flow matching. level_weights: see there."""
 
     branch: str
     samples: tuple[Sample, ...]
@@ -46,6 +46,7 @@ class Stage:
     weight_decay: float = 0.1
     motion_weight: float = 0.0
     motion_loss: str = "signed"
+    level_weights: str = "flat"
     strengths: dict[str, float] = field(default_factory=dict)
 
 
@@ -162,7 +163,8 @@ def _loss(stage: Stage, predict: Predict, shift: float, generator: torch.Generat
     sample = stage.samples[int(torch.randint(len(stage.samples), (), generator=generator))]
     index = int(torch.randint(LEVELS, (), generator=generator))
     sigmas = sigma_levels(shift)
-    return _loss_at(stage, predict, sample, sigmas[index].item(), level_weights(sigmas)[index].item(), generator)
+    weights = level_weights(sigmas, stage.level_weights)
+    return _loss_at(stage, predict, sample, sigmas[index].item(), weights[index].item(), generator)
 
 
 def _loss_at(
@@ -182,7 +184,7 @@ def _loss_at(
 def held_out_loss(stage: Stage, predict: Predict, config: TuneConfig, number: int) -> float:
     """Mean loss over the same few draws each time, at levels that cover the range."""
     sigmas = sigma_levels(config.shift)
-    weights, total = level_weights(sigmas), 0.0
+    weights, total = level_weights(sigmas, stage.level_weights), 0.0
     for draw in range(HELD_OUT):
         generator = torch.Generator().manual_seed(hash_of(config.seed, number, -1 - draw))
         index = (2 * draw + 1) * LEVELS // (2 * HELD_OUT)

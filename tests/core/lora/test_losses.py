@@ -58,8 +58,15 @@ class TestLevels:
         s = torch.linspace(1, 0.001, 1000)
         torch.testing.assert_close(sigmas, 5 * s / (1 + 4 * s))
 
-    def test_weights_are_a_bell_with_mean_one_and_lowest_zero(self):
+    def test_every_level_counts_alike(self):
+        assert (level_weights(sigma_levels()) == 1).all()
+        with pytest.raises(InputError, match="level weights is 'steep'"):
+            level_weights(sigma_levels(), "steep")
+
+    def test_published_weights_leave_out_where_motion_is_decided(self):
+        """A bell with mean one: its middle counts twenty times what the first steps of sampling do."""
         sigmas = sigma_levels()
-        weights = level_weights(sigmas)
+        weights = level_weights(sigmas, "as_released")
+        assert weights[sigmas > 0.97].mean() < weights.max() / 20
         assert weights.mean() == pytest.approx(1) and weights.min() == 0
         assert sigmas[weights.argmax()] == pytest.approx(0.5, abs=0.01)

@@ -27,6 +27,7 @@ def tuning(graph):
             "rope": "ends",
             "motion_weight": 1.0,
             "motion_loss": "signed",
+            "level_weights": "flat",
             "spatial_on": True,
         }
         inputs = {
