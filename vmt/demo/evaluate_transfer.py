@@ -1,7 +1,8 @@
 """`python3 -m vmt evaluate transfer`: the demo workflow on held-out cases through a real ComfyUI, beside controls.
 
 Rows: `unguided` (same prompt, seed and steps), `noised_start` (no guidance, but started from the noised reference),
-`guided`. Every finished run is kept under --out, so a stopped evaluation goes on where it was.
+`guided`; and where it is named `tuned`, which learns a LoRA of each reference, some minutes a case. Every finished run
+is kept under --out, so a stopped evaluation goes on where it was.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from ..metrics.summary import summarise
 from .run import WORKFLOW
 from .transfer_cases import transfer_cases
-from .transfer_runs import ROWS, TransferRuns
+from .transfer_runs import ROWS, TUNES, TransferRuns
 
 TOLD = ("correlation", "wrong_way", "speed_ratio", "colour_right", "shape_right", "one_object", "seconds")
 
@@ -24,7 +25,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m vmt evaluate transfer", description=__doc__)
     parser.add_argument("--cases", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0, help="of the list of cases")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=[name for name in ROWS if name not in TUNES])
     parser.add_argument(
         "--workflow", type=Path, default=WORKFLOW, metavar="FILE",
         help="API form of a workflow of the same nodes (default: the demo's)",

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import InputError
@@ -19,6 +20,7 @@ from ..whole_file import whole_file
 from . import api_graph, demo_graph
 from .run import WORKFLOW
 from .transfer_cases import TransferCase, score_transfer
+from .tuned_graph import tuned
 
 NOISED_START = 0.72  # denoise of the noised start: noise level .93 at shift 5
 HALF = ["--bf16-unet", "--bf16-vae"]
@@ -46,7 +48,9 @@ ROWS: dict[str, Row] = {
     "unguided": demo_graph.DemoGraph.plain,
     "noised_start": noised_start,
     "guided": demo_graph.DemoGraph.guided,
+    "tuned": tuned(),
 }
+TUNES = ("tuned",)  # rows that take minutes a case: run only where they are named
 
 
 def changed(graph: dict, settings: list[str]) -> dict:
@@ -141,6 +145,7 @@ class TransferRuns:
             file = Path(folder, f"case{number}.mp4")
             write_video(file, clip.frames, 16)
             demo = demo.filled(self._server.upload(file), case.prompt.caption, case.seed)
+            demo = replace(demo, caption=case.reference.caption)
             result = self._server.run(row(demo))
             frames, _ = read_video(self._server.save(result.files(demo.save)[0], Path(folder, "result.mp4")))
         return {**score_transfer(clip.tracks_px[0], frames, case.prompt), "seconds": result.seconds}

@@ -1,6 +1,6 @@
 """MotionDirector's way (arXiv 2310.08465): a LoRA of single frames, then one of the clip on top, which is kept."""
 
-from ..tuned_graph import tuned
+from ...demo.tuned_graph import tuned
 from .method import Method
 
 METHOD = Method(

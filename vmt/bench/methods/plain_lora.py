@@ -1,6 +1,6 @@
 """What a LoRA learns of a clip without any of it: every frame, every head, flow matching alone."""
 
-from ..tuned_graph import tuned
+from ...demo.tuned_graph import tuned
 from .method import Method
 
 METHOD = Method(

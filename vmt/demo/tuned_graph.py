@@ -1,11 +1,11 @@
-"""The demo workflow with a model tuned to the reference in the place of guidance: what the bench's LoRA methods run."""
+"""The demo workflow with a model tuned to the reference in the place of guidance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..demo import api_graph
-from ..demo.demo_graph import DemoGraph
+from . import api_graph
+from .demo_graph import DemoGraph
 
 AS_PRESET = {
     "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0, "rank": 16, "heads": "decoupled", "stride": 0,
@@ -15,7 +15,7 @@ AS_PRESET = {
 }  # fmt: skip
 TUNER = {
     "preset": "standard", "seed": 0, "motion_strength": 1.0, "appearance_strength": 0.0,
-    "filename_prefix": "loras/bench",
+    "filename_prefix": "loras/reference",
 }  # fmt: skip
 
 
