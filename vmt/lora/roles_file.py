@@ -34,7 +34,8 @@ def save_roles(path: Path, roles: HeadRoles, mark: list[float], model: str) -> N
         "error": [[round(value, 4) for value in row] for row in roles.error.tolist()],
     }
     with whole_file(path) as file:
-        file.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in table.items()]
+        file.write_text("{\n " + ",\n ".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def read_roles(path: Path) -> tuple[HeadRoles, list[float]]:
