@@ -180,6 +180,24 @@ class TestLeftAsFound:
             torch.testing.assert_close(again[key], whole[key], atol=2e-3, rtol=2e-2)
 
 
+class TestWeightFormats:
+    def test_fp8_weights(self, executor, graph, given, clip, tuning, tune, no_files):
+        """What is learned on weights that are cast for each use is nearly the same, and no weight gets a gradient."""
+        exact = tune(seed=13).got["motion"]
+        loader = {"model": graph.node("UNETLoader", unet_name="tiny_wan_random.safetensors", weight_dtype="fp8_e4m3fn")}
+        found = executor.run(
+            {**loader, **tuning(seed=13, filename_prefix="loras/fp8")},
+            want={"motion": ["tuned", 1], "model": ["model", 0]}, give={**given, "clip": clip},
+        ).got  # fmt: skip
+        model = found["model"].model.diffusion_model
+        assert model.blocks[0].self_attn.q.weight.dtype == torch.float8_e4m3fn
+        assert all(p.grad is None for p in model.parameters())
+        ups = [key for key in exact if key.endswith("lora_up.weight")]
+        same = torch.cat([(exact[key] * found["motion"][key]).sum()[None].float() for key in ups]).sum()
+        sizes = [sum(held[key].float().square().sum() for key in ups).sqrt() for held in (exact, found["motion"])]
+        assert same / (sizes[0] * sizes[1]) > 0.8
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         "changes, said",
