@@ -19,8 +19,6 @@ from .host.tuning import Tuned, check_frames, check_tunable, encode_clips, tune_
 from .types import TunerOptions
 
 NAMES = {TEMPORAL: "motion", SPATIAL: "appearance"}
-LoraModel = io.Custom("LORA_MODEL")
-LossMap = io.Custom("LOSS_MAP")
 
 
 class DecoupledLoraTuner(io.ComfyNode):
@@ -62,9 +60,9 @@ class DecoupledLoraTuner(io.ComfyNode):
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with both LoRAs at these strengths."),
-                LoraModel.Output(display_name="motion_lora", tooltip="For Load LoRA Model or Save LoRA Weights."),
-                LoraModel.Output(display_name="appearance_lora", tooltip="The look of the clip."),
-                LossMap.Output(display_name="loss_map", tooltip="For Plot Loss Graph."),
+                io.LoraModel.Output(display_name="motion_lora", tooltip="For Load LoRA Model or Save LoRA Weights."),
+                io.LoraModel.Output(display_name="appearance_lora", tooltip="The look of the clip."),
+                io.LossMap.Output(display_name="loss_map", tooltip="For Plot Loss Graph."),
                 io.Image.Output(
                     display_name="heads", tooltip="What the model's attention heads do: blue within a frame, orange "
                     "across time.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import comfy.model_management
 import torch
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
 from ...vmt.signals.corresponding_windows import corresponding_window_loss
 from .capture import Tap, capture_queries_keys, predicted_velocity
-from .checkpoint import CHECKPOINTS
+from .checkpoint import CHECKPOINTS, fitting
 from .gradient_scale import GradientScale
 from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
 from .input_check import check_flow
@@ -102,16 +101,5 @@ class AttentionGuidance(Guidance):
             return CHECKPOINTS[CHECKPOINTS.index(self.checkpoint) :]
         guider = model.inner_model
         itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
-        tokens = max(self.flow.blocks) * self.flow.grid.num_tokens * x.shape[0] * itemsize
-        room = comfy.model_management.get_free_memory(x.device) / 2
-        fitting = [c for c in CHECKPOINTS if self._kept_per_token(c) * tokens <= room]
-        return CHECKPOINTS[CHECKPOINTS.index(fitting[0]) :] if fitting else CHECKPOINTS[-1:]
-
-    def _kept_per_token(self, checkpoint: str) -> int:
-        """Values that autograd keeps of a block for each token.
-
-        All: about 20 of the model's width and 3 of the feed-forward's. Else its input, and the results of its two
-        attentions.
-        """
-        of_width = {"none": 20, "selective": 3, "block": 1}[checkpoint]
-        return of_width * self.wan.dim + (3 * self.wan.ffn_dim if checkpoint == "none" else 0)
+        tokens = max(self.flow.blocks) * self.flow.grid.num_tokens * x.shape[0]
+        return fitting(tokens, self.wan.dim, self.wan.ffn_dim, itemsize, x.device)

@@ -123,7 +123,7 @@ def _tapped_options(model_options: dict, tap: Tap, store: _Store) -> dict:
         elif block in tap.blocks:
             patch = _tapped_block(block, before, block == last, store)
         else:
-            patch = before or (lambda args, extra: extra["original_block"](args))
+            patch = before or plain_block
         if block < last:
             patch = checkpointed(patch, tap.checkpoint, tap.copy_staged)
         options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
@@ -143,6 +143,10 @@ def plain_options(model_options: dict) -> dict:
 
 def plain_attention(func, *args, **kwargs):
     return attention_pytorch(*args, **kwargs)
+
+
+def plain_block(args, extra):
+    return extra["original_block"](args)
 
 
 def _pass_through(args, extra):

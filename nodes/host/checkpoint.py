@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable
 from functools import partial
 
+import comfy.model_management
 import torch
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, set_checkpoint_early_stop
 
@@ -23,6 +24,28 @@ ATTENTION = [
     )
     if hasattr(torch.ops.aten, name)
 ]  # fmt: skip
+
+
+def kept_per_token(kept: str, dim: int, ffn_dim: int) -> int:
+    """Values that autograd keeps of a block for each token.
+
+    All: about 20 of the model's width and 3 of the feed-forward's. Else its input, and the results of its two
+    attentions.
+    """
+    of_width = {"none": 20, "selective": 3, "block": 1}[kept]
+    return of_width * dim + (3 * ffn_dim if kept == "none" else 0)
+
+
+def fitting(num_tokens: int, dim: int, ffn_dim: int, itemsize: int, device) -> tuple[str, ...]:
+    """CHECKPOINTS from the first on that fills at most half of the free memory; the last if none does.
+
+    num_tokens: of all blocks that are kept. itemsize: bytes of a value.
+    """
+    room = comfy.model_management.get_free_memory(device) / 2
+    for number, kept in enumerate(CHECKPOINTS):
+        if kept_per_token(kept, dim, ffn_dim) * num_tokens * itemsize <= room:
+            return CHECKPOINTS[number:]
+    return CHECKPOINTS[-1:]
 
 
 def freeze(function: Callable) -> Callable:

@@ -17,15 +17,16 @@ from ...vmt.errors import InputError, UnsupportedModelError
 from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.presets import TunerConfig
-from ...vmt.lora.roles_file import find_roles, fingerprint, read_roles, save_roles
+from ...vmt.lora.roles_file import find_roles, fingerprint, marking_weights, read_roles, save_roles
 from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from ...vmt.token_grid import TokenGrid
+from .checkpoint import fitting
 from .input_check import check_reference
 from .lora_branches import branches_in
 from .model_check import WanSizes
 from .node_text import show_on_node
-from .tuning_pass import TuningPass, fits, with_model
+from .tuning_pass import TuningPass, with_model
 
 KEPT_CHECKPOINTS = 3  # of other runs
 ROLES_SIGMA = 0.9  # noise level at which heads are told apart
@@ -82,11 +83,10 @@ def encode_clips(vae, frames: Tensor, config: TunerConfig, seed: int) -> Clips:
     phases = [0.0, *(rng.uniform(-1, 1) for _ in range(config.phases - 1))] if stride > 1 else [0.0]
     chosen = [sparse_frames(num, stride, phase) for phase in phases]
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
-    sparse = [vae.encode(frames[numbers, ..., :3]) for numbers in chosen] if config.temporal_steps else []
-    sparse = sparse or [vae.encode(frames[chosen[0], ..., :3])]  # the heads are told apart by it
+    used = chosen if config.temporal_steps else chosen[:1]  # by one at least the heads are told apart
     return Clips(
-        sparse, [vae.encode(frames[i : i + 1, ..., :3]) for i in stills],
-        rope_factor(num, len(chosen[0]), config.rope),
+        [vae.encode(frames[numbers, ..., :3]) for numbers in used],
+        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(num, len(chosen[0]), config.rope),
     )  # fmt: skip
 
 
@@ -138,9 +138,7 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
 
 def _head_roles(model: TuningPass, wan: WanSizes, reference: Sample, grid: TokenGrid) -> HeadRoles:
     """What the heads do: from the table of this model, or measured on the clip and kept as one."""
-    blocks = model.model.diffusion_model.blocks
-    some = [blocks[number] for number in (0, len(blocks) // 2, -1)]
-    mark = fingerprint(w for b in some for w in (b.modulation, b.self_attn.norm_q.weight, b.self_attn.norm_k.weight))
+    mark = fingerprint(marking_weights(model.model.diffusion_model.blocks))
     kept = Path(folder_paths.get_user_directory()) / FOLDER / "heads"
     roles = find_roles((kept, SHIPPED), mark, (wan.num_blocks, wan.num_heads))
     if roles is None:
@@ -165,7 +163,7 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
 
     def ways() -> tuple[str, ...]:
         itemsize = (model.model.manual_cast_dtype or model.model.get_dtype()).itemsize
-        return fits(grid.num_tokens, wan.dim, wan.ffn_dim, wan.num_blocks, itemsize, model.device)
+        return fitting(wan.num_blocks * grid.num_tokens, wan.dim, wan.ffn_dim, itemsize, model.device)
 
     def predict(x, sigma, factor):
         return model.velocity(x, sigma, factor, kept)

@@ -13,8 +13,8 @@ from torch import Tensor
 from ...vmt.errors import InputError, StateError
 from ...vmt.lora.head_roles import HeadRoles, assign_roles, head_ratio
 from ...vmt.token_grid import TokenGrid
-from .capture import check_form, plain_attention, plain_options
-from .checkpoint import CHECKPOINTS, checkpointed
+from .capture import check_form, plain_attention, plain_block, plain_options
+from .checkpoint import checkpointed
 from .gradient_scale import GradientScale
 from .gradients import grad_scope
 from .guided_sampling import without_guidance
@@ -33,7 +33,6 @@ class TuningPass:
         self.guider, self.model, self.options = guider, guider.inner_model, model_options
         self.device = guider.model_patcher.load_device
         self.staged = weights_are_staged(guider.model_patcher)
-        self.num_blocks = len(self.model.diffusion_model.blocks)
         self.scale = GradientScale()
         self.memory = StepDown("tuning", "Use a smaller clip, or a larger frame stride.")
 
@@ -49,12 +48,7 @@ class TuningPass:
         """
         wanted = torch.is_grad_enabled()
         with grad_scope(self.staged), torch.set_grad_enabled(wanted):
-            options = self._options(rope_factor)
-            previous = options["transformer_options"].get("patches_replace", {}).get("dit", {})
-            for block in range(self.num_blocks):
-                patch = previous.get(("double_block", block)) or _plain_block
-                patch = checkpointed(patch, kept, self.staged)
-                options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
+            options = self._options(rope_factor, lambda _, patch: checkpointed(patch, kept, self.staged))
             # Without a gradient to its input a block is not recorded as a whole, and could not be computed again.
             x = x.detach().clone().requires_grad_(wanted)
             return self._asked(x, sigma, options)
@@ -62,12 +56,7 @@ class TuningPass:
     def head_roles(self, x: Tensor, sigma: float, rope_factor: float, grid: TokenGrid, seed: int) -> HeadRoles:
         """What the heads of every block do, from one pass over x."""
         found: dict[int, tuple[Tensor, Tensor]] = {}
-        options = self._options(rope_factor)
-        previous = options["transformer_options"].get("patches_replace", {}).get("dit", {})
-        for block in range(self.num_blocks):
-            before = previous.get(("double_block", block)) or _plain_block
-            patch = _looked_at(block, before, grid, seed, found)
-            options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
+        options = self._options(rope_factor, lambda block, patch: _looked_at(block, patch, grid, seed, found))
         with torch.no_grad():
             self._asked(x, sigma, options)
         if not found:
@@ -85,13 +74,18 @@ class TuningPass:
         velocity = (x - clean.float()) / sigma
         return self.scale.enlarge([velocity])[0] if velocity.requires_grad else velocity
 
-    def _options(self, rope_factor: float) -> dict:
+    def _options(self, rope_factor: float, around: Callable[[int, Callable], Callable]) -> dict:
+        """A copy of the options for one pass. around: (number of a block, its patch) -> the patch to run instead."""
         options = plain_options(self.options)
         to = options["transformer_options"]
         to["optimized_attention_override"] = plain_attention  # faster ones have no gradient, or a wrong one
         if rope_factor != 1:
             own = to.get("rope_options") or {}
             to["rope_options"] = {**own, "scale_t": rope_factor * own.get("scale_t", 1.0)}
+        previous = to.get("patches_replace", {}).get("dit", {})
+        for block in range(len(self.model.diffusion_model.blocks)):
+            patch = around(block, previous.get(("double_block", block)) or plain_block)
+            options = set_model_options_patch_replace(options, patch, "dit", "double_block", block)
         return options
 
 
@@ -121,10 +115,6 @@ def with_model(patcher, positive: list, latent: Tensor, work: Callable[[TuningPa
     return held["result"]
 
 
-def _plain_block(args, extra):
-    return extra["original_block"](args)
-
-
 def _looked_at(block: int, before: Callable, grid: TokenGrid, seed: int, found: dict) -> Callable:
     """The replacement patch of a block whose self-attention is looked at; `before`, the patch there was, still runs."""
 
@@ -148,12 +138,3 @@ def _looked_at(block: int, before: Callable, grid: TokenGrid, seed: int, found: 
         return before({**args, "transformer_options": to}, extra)
 
     return replace
-
-
-def fits(num_tokens: int, dim: int, ffn_dim: int, num_blocks: int, itemsize: int, device) -> tuple[str, ...]:
-    """Checkpoints from the one on that keeps most and fills at most half of the free memory."""
-    room = comfy.model_management.get_free_memory(device) / 2
-    for number, values in enumerate((20 * dim + 3 * ffn_dim, 3 * dim)):
-        if values * num_tokens * num_blocks * itemsize <= room:
-            return CHECKPOINTS[number:]
-    return CHECKPOINTS[-1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ..demo.wan_dit import WanShape
 from ..lora.presets import PRESETS, TunerConfig
 from ..lora.sparse_frames import auto_stride, sparse_frames
@@ -22,10 +24,18 @@ def tuned(shape: WanShape, num_frames: int, size: tuple[int, int], config: Tuner
     total = Cost()
     for frames, steps in ((1, config.spatial_steps), (len(sparse_frames(num_frames, stride)), config.temporal_steps)):
         if steps:
-            wan = FakeWan(shape, ((frames - 1) // 4 + 1, *(side // 8 for side in size)))
-            looks = HELD_OUT * (steps // TuneConfig.check_every)
-            total = total + wan.tuning_step(HEADS[config.heads], config.rank, kept) * steps + wan.forward() * looks
+            step, look = _passes(shape, frames, size, HEADS[config.heads], config.rank, kept)
+            total = total + step * steps + look * (HELD_OUT * (steps // TuneConfig.check_every))
     return total
+
+
+@cache
+def _passes(
+    shape: WanShape, frames: int, size: tuple[int, int], share: float, rank: int, kept: str
+) -> tuple[Cost, Cost]:  # fmt: skip
+    """A step of training and a pass without one; counted once for all presets, which differ in their number."""
+    wan = FakeWan(shape, ((frames - 1) // 4 + 1, *(side // 8 for side in size)))
+    return wan.tuning_step(share, rank, kept), wan.forward()
 
 
 def rows(shape: WanShape, num_frames: int, size: tuple[int, int], kept: str) -> dict[str, Cost]:

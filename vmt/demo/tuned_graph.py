@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
+from ..lora.presets import TunerConfig
 from . import api_graph
 from .demo_graph import DemoGraph
 
-AS_PRESET = {
-    "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0, "rank": 16, "heads": "decoupled", "stride": 0,
-    "stills": 8, "phases": 3, "rope": "ends", "motion_weight": 1.0, "motion_loss": "signed",
-    "level_weights": "flat", "spatial_on": True,
-    "patience": 6,
-}  # fmt: skip
+AS_PRESET = {**asdict(TunerConfig()), "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0}
 TUNER = {
     "preset": "standard", "seed": 0, "motion_strength": 1.0, "appearance_strength": 0.0,
     "filename_prefix": "loras/reference",

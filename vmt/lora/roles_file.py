@@ -7,7 +7,7 @@ by much, while that of another training differs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,12 @@ from ..whole_file import whole_file
 from .head_roles import HeadRoles, assign_roles
 
 CLOSE = 0.005  # relative difference of two fingerprints of one model
+
+
+def marking_weights(blocks: Sequence) -> list[Tensor]:
+    """The weights that a Wan model is known by, of three of its blocks: no LoRA changes them, and they stay exact."""
+    some = [blocks[number] for number in (0, len(blocks) // 2, -1)]
+    return [w for b in some for w in (b.modulation, b.self_attn.norm_q.weight, b.self_attn.norm_k.weight)]
 
 
 def fingerprint(weights: Iterable[Tensor]) -> list[float]:

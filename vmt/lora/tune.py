@@ -122,9 +122,7 @@ def _set_active(branches: dict[str, BranchLora], stage: Stage) -> None:
 def _train_stage(
     run: _Run, number: int, stage: Stage, predict: Predict, report: Callable, attempt: Callable
 ) -> None:  # fmt: skip
-    config = run.config
-
-    parameters = list(run.branches[stage.branch].parameters())
+    config, parameters = run.config, list(run.branches[stage.branch].parameters())
 
     def forward_backward() -> float:
         run.optimiser.zero_grad(set_to_none=True)

@@ -2,13 +2,12 @@
 
 from vmt.demo.sampling import load_dit
 from vmt.demo.train import DIT_FILE, WEIGHTS
-from vmt.lora.roles_file import find_roles, fingerprint
+from vmt.lora.roles_file import find_roles, fingerprint, marking_weights
 
 
 def test_the_shipped_table_is_that_of_the_shipped_weights():
     dit = load_dit(WEIGHTS / DIT_FILE)
-    some = [dit.blocks[number] for number in (0, len(dit.blocks) // 2, -1)]
-    mark = fingerprint(w for b in some for w in (b.modulation, b.self_attn.norm_q.weight, b.self_attn.norm_k.weight))
+    mark = fingerprint(marking_weights(dit.blocks))
     roles = find_roles([WEIGHTS / "heads"], mark, (dit.shape.blocks, dit.shape.heads))
     assert roles is not None, "the weights are new: run Decoupled-LoRA Tuner on them once and keep its table here"
     assert roles.temporal.any(1).all() and not roles.temporal.all(1).any()

@@ -88,9 +88,11 @@ def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
     engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
     sampled = types.SimpleNamespace(inner_model=types.SimpleNamespace(inner_model=model.model))
     x, ways = torch.zeros(1), []
-    needed = {c: 2 * 4 * 2 * flow.grid.num_tokens * engine._kept_per_token(c) for c in ("none", "selective", "block")}
+    checkpoint, sizes = pack("nodes.host.checkpoint"), (engine.wan.dim, engine.wan.ffn_dim)
+    kept = {c: checkpoint.kept_per_token(c, *sizes) for c in ("none", "selective", "block")}
+    needed = {c: 2 * 4 * 2 * flow.grid.num_tokens * values for c, values in kept.items()}
     for free in (10**12, needed["none"] - 1, needed["selective"], needed["selective"] - 1, 0):
-        monkeypatch.setattr(sampling.comfy.model_management, "get_free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device, free=free: free)
         ways.append(engine.ways(sampled, x))
     everything = ("none", "selective", "block")
     assert ways == [everything, everything[1:], everything[1:], everything[2:], everything[2:]]
