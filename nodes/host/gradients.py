@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from .versions import training_flag
 
 SAVING = {
-    functional.linear, functional.conv2d, functional.conv3d, functional.layer_norm, functional.rms_norm,
+    functional.linear, torch.conv2d, torch.conv3d, functional.layer_norm, functional.rms_norm,
     functional.group_norm, functional.embedding, torch.mul, torch.multiply, torch.addcmul, torch.matmul, torch.bmm,
     Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.matmul, Tensor.__matmul__,
 }  # fmt: skip
@@ -51,7 +51,7 @@ class FrozenWeights(TorchFunctionMode):
             return value
         if value.is_inference():
             return alias(value) if isinstance(value, torch.nn.Parameter) else value.clone()
-        is_weight = position > 0 and func in (functional.linear, functional.conv2d, functional.conv3d)
+        is_weight = position > 0 and func in (functional.linear, torch.conv2d, torch.conv3d)
         if self.copy_staged and is_weight and not isinstance(value, torch.nn.Parameter) and value.grad_fn is None:
             return value.clone()
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_backward_flop_count, sdpa_flop_count
 
 BLOCKS = ("WanAttentionBlock",)  # class names of a video model's blocks
 
@@ -17,11 +17,16 @@ def _attention_backward(gradient, query, key, value, *args, out_shape=None, **kw
     return sdpa_backward_flop_count(gradient, query, key, value)
 
 
-# The counter knows attention of GPUs alone.
+def _convolution(x, weight, *args, out_shape=None, **kwargs) -> int:
+    return conv_flop_count(list(x), list(weight), list(out_shape))
+
+
+# The counter knows attention of GPUs alone, and convolutions that were asked for by their usual name.
 _aten = torch.ops.aten
-ATTENTION_ON_CPU = {
+ON_CPU = {
     _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     _aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    _aten.mkldnn_convolution: _convolution,
 }
 
 
@@ -37,7 +42,7 @@ class Compute:
     def __enter__(self) -> Compute:
         self._runs = self._gradients = 0
         self._seen: set[int] = set()
-        self._counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU)
+        self._counter = FlopCounterMode(display=False, custom_mapping=ON_CPU)
         self._hook = register_module_forward_pre_hook(self._before)
         self._counter.__enter__()
         return self

@@ -69,6 +69,15 @@ def test_attention_on_a_cpu_is_counted(dtype):
     assert backward.flops == 5 * product  # the scores again, and the gradients of v, weights, q and k
 
 
+def test_a_convolution_counts_alike_however_it_is_asked_for():
+    clip, weight = torch.zeros(1, 4, 3, 6, 6), torch.zeros(5, 4, 3, 3, 3)
+    with Compute() as usual:
+        torch.nn.functional.conv3d(clip, weight, padding=1)
+    with Compute() as through_onednn:
+        torch.ops.aten.mkldnn_convolution(clip, weight, None, [1] * 3, [1] * 3, [1] * 3, 1)
+    assert through_onednn.flops == usual.flops == 2 * 5 * 3 * 6 * 6 * 4 * 27
+
+
 def test_nothing_is_left_behind(blocks):
     with pytest.raises(RuntimeError), Compute() as compute:
         blocks(torch.zeros(1, 5, 5))

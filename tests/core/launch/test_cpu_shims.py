@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from vmt.launch import CLONE
 
 START = f"import sys; sys.path.append({str(CLONE)!r}); from vmt.launch import cpu_shims; "
@@ -36,3 +38,46 @@ def test_another_error_of_torchvision_is_not_hidden(tmp_path):
     (tmp_path / "torchvision.py").write_text("raise RuntimeError('built for another CUDA')\n")
     code = "cpu_shims.apply()\ntry:\n import torchvision\nexcept RuntimeError as error:\n print(str(error).split()[-1])"
     assert run(code, tmp_path) == ["CUDA"]
+
+
+CONVOLUTIONS = """
+import torch
+from torch.profiler import profile
+F = torch.nn.functional
+x, w, b = torch.randn(1, 4, 3, 9, 9), torch.randn(6, 4, 3, 3, 3), torch.randn(6)
+plain = torch.conv3d(x, w, b, (1, 2, 2), (1, 0, 0))
+with profile() as told:
+    ours = F.conv3d(x, w, b, (1, 2, 2), (1, 0, 0))
+torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
+leaf = x.clone().requires_grad_()
+F.conv3d(leaf, w, padding=1).square().sum().backward()
+ours, leaf.grad = leaf.grad, None
+torch.conv3d(leaf, w, padding=1).square().sum().backward()
+assert ours.equal(leaf.grad)
+for same, given in ((x.double(), w.double()), (x[0], w), (x, w.double())):  # left to PyTorch, its error too
+    try:
+        expected = torch.conv3d(same, given, padding=1)
+    except RuntimeError as error:
+        expected = str(error)
+    try:
+        found = F.conv3d(same, given, padding=1)
+    except RuntimeError as error:
+        found = str(error)
+    assert type(found) is type(expected) and (found == expected if isinstance(found, str) else found.equal(expected))
+assert F.conv3d(x, w, padding="same").shape == (1, 6, 3, 9, 9)
+names = {event.key for event in told.key_averages()}
+print(*sorted(names & {"aten::slow_conv3d_forward", "aten::mkldnn_convolution"}))
+"""
+
+
+@pytest.mark.parametrize("first", ["", "import torch; "])
+def test_small_clips_are_convolved_by_onednn(first):
+    """Whether PyTorch comes after the work-arounds, as in a host, or before them."""
+    assert run(f"{first}cpu_shims.apply(); cpu_shims.apply()\n{CONVOLUTIONS}") == ["aten::mkldnn_convolution"]
+
+
+def test_without_the_work_around_they_would_not():
+    code = "import torch; from torch.profiler import profile\nwith profile() as told:\n"
+    code += " torch.nn.functional.conv3d(torch.randn(1, 4, 3, 9, 9), torch.randn(6, 4, 3, 3, 3))\n"
+    code += "print('aten::slow_conv3d_forward' in {event.key for event in told.key_averages()})"
+    assert run(code) == ["True"]
