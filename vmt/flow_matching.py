@@ -58,7 +58,8 @@ def unshift_sigma(sigma: float | Tensor, shift: float) -> float | Tensor:
 
 def seeded_noise(shape, seed: int) -> Tensor:
     """Standard normal noise float32 on the CPU, so that one seed gives one noise on every device."""
-    return torch.randn(tuple(shape), generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float32)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(tuple(shape), generator=generator, dtype=torch.float32, device="cpu")
 
 
 def _per_sample(sigma: float | Tensor, x: Tensor) -> float | Tensor:

@@ -2,7 +2,7 @@
 
 Others stand beside what they are about: windows clamped by element in `test_windows`, coordinates without the window's
 centre in `test_attention_flow`, a bfloat16 latent in `test_optimize_latent`, a bfloat16 timestep in
-`test_flow_matching`; those of a run in the host's tests.
+`test_flow_matching`; those of a run in `tests/host/guidance`.
 """
 
 import pytest
@@ -10,6 +10,7 @@ import torch
 
 from tests.core.signals.test_corresponding_windows import flow_of, random_keys
 from tests.core.signals.test_displacement import LiveBytes
+from vmt.flow_matching import seeded_noise
 from vmt.signals.corresponding_windows import corresponding_window_loss
 from vmt.signals.displacement import soft_displacement
 from vmt.signals.frame_pairs import distance_weights, frame_pairs
@@ -157,3 +158,55 @@ def test_keys_laid_out_window_by_window_would_be_noticed():
 
     gradient_of_a_long_clip_stays_below_a_gigabyte(soft_displacement)
     assert fails(gradient_of_a_long_clip_stays_below_a_gigabyte, released)
+
+
+# ---- sizes
+
+
+def every_size_has_its_grid(split):
+    """Still frames of any size are found not to have moved."""
+    for height, width in ((256, 448), (368, 640), (480, 832), (832, 480), (720, 1280)):
+        size = height // 16, width // 16
+        frame = torch.randn(1, size[0] * size[1], 1, 64, generator=torch.Generator().manual_seed(height))
+        frame = 16 * torch.nn.functional.normalize(frame, dim=-1)
+        first, second, moved = split(frame.repeat(1, 2, 1, 1), (1, 16, 2, height // 8, width // 8))
+        assert torch.equal(first, second) and first.shape[1:3] == size and moved.abs().max() < 0.05
+
+
+def test_a_grid_of_one_size_would_be_noticed():
+    def ours(q, latent_shape):
+        grid = TokenGrid.from_latent_shape(latent_shape)
+        centres = window_centres(torch.arange(grid.per_frame)[None], grid, 2)
+        moved = soft_displacement(q, q, frame_pairs(2, 1), centres, (5, 5), grid)
+        frames = grid.split_frames(q).unflatten(2, (grid.height, grid.width))
+        return frames[:, 0], frames[:, 1], moved
+
+    def released(q, latent_shape):
+        try:
+            frames = q.unflatten(1, (2, 30, 52))
+        except RuntimeError as error:
+            raise AssertionError(str(error)) from error
+        return frames[:, 0], frames[:, 1], torch.zeros(())
+
+    every_size_has_its_grid(ours)
+    assert fails(every_size_has_its_grid, released)
+
+
+# ---- noise
+
+
+def one_seed_is_one_noise(noise):
+    """Also where tensors are made elsewhere unless told: "meta" stands for an accelerator."""
+    here = noise((2, 3), 5)
+    with torch.device("meta"):
+        assert noise((2, 3), 5).device == here.device and torch.equal(noise((2, 3), 5), here)
+
+
+def test_noise_of_another_device_would_be_noticed():
+    def released(shape, seed):
+        device = torch.get_default_device()
+        generator = torch.Generator("cpu").manual_seed(seed) if device.type == "cpu" else None
+        return torch.randn(shape, generator=generator, device=device)
+
+    one_seed_is_one_noise(seeded_noise)
+    assert fails(one_seed_is_one_noise, released)

@@ -262,3 +262,27 @@ def test_nonsense_settings_are_refused(changes, message):
 def test_frames_of_a_wrong_shape_are_refused(shape):
     with pytest.raises(InputError, match=r"frames of shape .*\(frames, height, width, 3\) is allowed"):
         FramesSource(torch.zeros(shape), 8.0)
+
+
+def as_many_frames_as_are_decoded(load):
+    """A clip of 4(F-1)+1 frames has F latent frames, which are decoded to as many; if it was cut, that is said."""
+    frames, said = load(32)
+    latent_frames = (len(frames) - 1) // 4 + 1
+    assert 4 * (latent_frames - 1) + 1 == len(frames)
+    assert len(frames) == 32 or str(len(frames)) in said
+
+
+def test_frames_that_vanish_in_the_video_would_be_noticed(clips, tmp_path):
+    """As in a public release of FastVMT, which takes 32 frames and decodes 29."""
+    path = clips.write_numbered(tmp_path / "a.mp4", 40)
+
+    def ours(frames):
+        clip = load_reference(path, config(frames=frames))
+        return clip.frames, clip.report
+
+    def released(frames):
+        return torch.zeros(frames, 16, 16, 3), ""
+
+    as_many_frames_as_are_decoded(ours)
+    with pytest.raises(AssertionError):
+        as_many_frames_as_are_decoded(released)

@@ -58,7 +58,7 @@ def test_step_size_is_the_strength(sample, graph, guided, plain):
     assert 0 < small < large and large / small == pytest.approx(2, rel=0.1)
 
 
-def test_settings_change_the_result(guided):
+def every_setting_matters(guided):
     base = guided()
     changes = [
         {"strength": 0.02}, {"sigma_start": 0.95}, {"sigma_end": 0.93}, {"inner_steps": 3}, {"recompute_every": 2},
@@ -75,6 +75,10 @@ def test_settings_change_the_result(guided):
     for change in changes:
         assert not torch.equal(guided(**change), base), change
     assert torch.equal(guided(options={}), base), "defaults of the options node are those without it"
+
+
+def test_settings_change_the_result(guided):
+    every_setting_matters(guided)
 
 
 @pytest.mark.parametrize("checkpoint", ["none", "selective", "block"])
