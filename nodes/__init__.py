@@ -9,8 +9,8 @@ DEMO_WEIGHTS = Path(__file__).resolve().parent.parent / "vmt" / "demo" / "weight
 
 
 def register_demo_weights():
-    """Makes the stock loaders list the demo model and its VAE."""
-    for kind in ("diffusion_models", "vae"):
+    """Makes the stock loaders list the demo model, its VAE, and a motion that it has learned."""
+    for kind in ("diffusion_models", "vae", "loras"):
         folder_paths.add_model_folder_path(kind, str(DEMO_WEIGHTS / kind))
 
 
@@ -22,6 +22,7 @@ class MotionTransferExtension(ComfyExtension):
         from .extract_amf import ExtractAMF
         from .frame_difference_pull import FrameDifferencePull
         from .guidance_options import GuidanceOptions
+        from .load_motion_lora import LoadMotionLora
         from .load_reference import LoadReferenceVideo
         from .motion_guidance import MotionGuidance
         from .motion_guidance_sampler import MotionGuidanceSampler
@@ -31,7 +32,7 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            FrameDifferencePull, DecoupledLoraTuner, TunerOptions, MotionMetrics, CompareMethods, DemoTextEncoder,
+            FrameDifferencePull, DecoupledLoraTuner, TunerOptions, LoadMotionLora, MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ Learning on the states one's own policy comes to is DAgger (arXiv 1011.0686).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -157,12 +157,13 @@ def _ground(frames: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
 @torch.no_grad()
 def make_corrections(
     folder: Path, dit: WanDiT, vae: WanVAE, count: int, device: str = "cpu", say=print, until: float = float("inf"),
-    batch: int = 8, first: int = 0,
+    batch: int = 8, first: int = 0, pairs: Collection[tuple[str, str]] = (),
 ) -> Corrections:  # fmt: skip
     """Corrections of about so many draws of training prompts, made once and kept in shards under `folder`.
 
     Args:
         first: number of the first draw; rounded down to whole shards, as `count` is up.
+        pairs: colours of thing and ground to draw alone; none: all there are.
     Raises:
         TimeoutError: it is past `until`; what is made is kept.
         InputError: no draw can be corrected.
@@ -170,8 +171,12 @@ def make_corrections(
     said = partial(compiled(velocity), dit)
 
     def make(shard: int) -> dict[str, Tensor]:
-        numbers = range(SHARD * shard, SHARD * (shard + 1), batch)
-        return _joined([_draw_and_correct(said, vae, number, batch, device) for number in numbers])._asdict()
+        numbers = range(SHARD * shard, SHARD * (shard + 1))
+        scenes = [own_scene(number, pairs) for number in numbers]
+        return _joined([
+            draw_and_correct(said, vae, scenes[i : i + batch], 700_000 + numbers[i], device)
+            for i in range(0, SHARD, batch)
+        ])._asdict()  # fmt: skip
 
     def told(made: int, seconds: float) -> None:
         say(f"own draws corrected: {made * SHARD}/{count}  {seconds:.0f} s")
@@ -191,12 +196,21 @@ def _joined(parts: list[Corrections]) -> Corrections:
     return Corrections(**{**joined, "sigmas": parts[0].sigmas})
 
 
-def _draw_and_correct(said: Callable, vae, first: int, count: int, device: str) -> Corrections:
-    scenes = [sample_scene(Random(f"own {first + i}"), "single") for i in range(count)]
+def own_scene(number: int, pairs: Collection[tuple[str, str]] = ()) -> Scene:
+    """The scene whose prompt draw `number` has: one thing, a combination of training."""
+    rng = Random(f"own {number}")
+    while True:
+        scene = sample_scene(rng, "single")
+        if not pairs or (scene.objects[0].colour, scene.ground.colour) in pairs:
+            return scene
+
+
+def draw_and_correct(said: Callable, vae: WanVAE, scenes: list[Scene], seed: int, device: str) -> Corrections:
+    """One draw of each scene's prompt, from the noise of `seed` and those after it, less those that none can mend."""
     captions = [scene.caption for scene in scenes]
-    context = torch.stack([encode(text)[0] for text in [*captions, *[""] * count]]).to(device)
+    context = torch.stack([encode(text)[0] for text in [*captions, *[""] * len(scenes)]]).to(device)
     side = scenes[0].camera.shape[0] // 4 + 1
-    x = torch.stack([seeded_noise((16, side, 16, 16), 700_000 + first + i) for i in range(count)]).to(device)
+    x = torch.stack([seeded_noise((16, side, 16, 16), seed + i) for i in range(len(scenes))]).to(device)
     way: dict[float, tuple] = {}
 
     def seen(level, *tensors):

@@ -20,6 +20,7 @@ from .sampling import load_dit, load_vae
 from .train_corrections import train_corrections
 from .train_dit import make_latents, train_dit
 from .train_vae import round_trip_psnr, save_half, train_vae
+from .vocabulary import COLOURS, GROUNDS
 from .wan_dit import WanDiT, WanShape
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -56,6 +57,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--first-draw", type=int, default=0, help="number of the first of them, to correct others when trained further"
     )
+    parser.add_argument(
+        "--draw-pairs", type=_pairs, default=(), metavar="COLOUR/GROUND,...",
+        help="draw things of these colours on these grounds alone: those that are drawn worst (default: all)",
+    )  # fmt: skip
     parser.add_argument("--correction-steps", type=int, default=1200)
     parser.add_argument("--batch", type=int, default=6, help="whole clips a step")
     parser.add_argument("--lr", type=float, default=1.5e-3)
@@ -67,6 +72,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
     return parser.parse_args(argv)
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = tuple(tuple(pair.strip().split("/")) for pair in text.split(","))
+    for pair in pairs:
+        if len(pair) != 2 or pair[0] not in COLOURS or pair[1] not in GROUNDS:
+            raise argparse.ArgumentTypeError(
+                f"{'/'.join(pair)!r} is no pair of a thing's colour ({', '.join(COLOURS)}) and a ground's "
+                f"({', '.join(GROUNDS)}); write green/grey"
+            )
+    return pairs
 
 
 def first_dit(options: argparse.Namespace) -> WanDiT:
@@ -122,7 +138,7 @@ def main(argv: list[str]) -> int:
         if options.corrections:
             draws = make_corrections(
                 options.work, dit.eval(), vae, options.corrections, options.device, until=until,
-                first=options.first_draw,
+                first=options.first_draw, pairs=options.draw_pairs,
             )  # fmt: skip
             dit = train_corrections(
                 checkpoints[2], draws, clips, dit, options.correction_steps, min(options.lr, CORRECTIONS_LR),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -47,7 +47,17 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
         ) from error
 
 
-def read_about(path: Path) -> dict[str, str]:
-    """What a LoRA file says of itself; nothing for files of other programs."""
-    with safe_open(path, "pt") as file:
-        return file.metadata() or {}
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors of a LoRA file, and what it says of itself; nothing for files of other programs.
+
+    Raises:
+        InputError: it is no safetensors file, or a part of one.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{Path(path).name} cannot be read ({error}); a whole safetensors file is needed. Tune it again, or copy it "
+            "anew."
+        ) from error

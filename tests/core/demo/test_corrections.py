@@ -16,7 +16,7 @@ from vmt.errors import InputError
 from vmt.metrics.centroid import object_mask
 from vmt.metrics.trajectory import has_jump
 from vmt.synthetic import render
-from vmt.synthetic.sample import sample_scene
+from vmt.synthetic.sample import sample_scene, scene_is_held_out
 
 TINY = WanShape(width=128, ffn=128, blocks=1)
 ALL = np.ones(33, bool)
@@ -184,6 +184,14 @@ def test_a_model_that_draws_nothing_cannot_be_corrected(tmp_path, monkeypatch):
     dit, vae = WanDiT(TINY), WanVAE(4)
     with pytest.raises(InputError, match="Of 2 draws none"):
         make_corrections(tmp_path, dit, vae, 2, batch=2, say=lambda _: None)
+
+
+def test_draws_of_chosen_colours_are_of_training_still():
+    pairs = [("green", "grey"), ("red", "navy")]
+    scenes = [corrections.own_scene(number, pairs) for number in range(40)]
+    assert {(scene.objects[0].colour, scene.ground.colour) for scene in scenes} == set(pairs)
+    assert len({scene.caption for scene in scenes}) > 20 and not any(map(scene_is_held_out, scenes))
+    assert corrections.own_scene(3).caption == sample_scene(Random("own 3"), "single").caption
 
 
 def test_corrections_are_made_once_and_kept(tmp_path, monkeypatch):

@@ -241,6 +241,13 @@ class TestDitTraining:
         assert main(options) == 0
         assert (tmp_path / DIT_FILE).read_bytes() != before
 
+    @pytest.mark.parametrize("pairs", ["green", "green/grey,grey/green", "green/grey/navy", ""])
+    def test_pairs_that_are_none_are_refused(self, pairs, capsys):
+        with pytest.raises(SystemExit):
+            parse(["--draw-pairs", pairs])
+        assert "write green/grey" in capsys.readouterr().err
+        assert parse(["--draw-pairs", "green/grey, red/navy"]).draw_pairs == (("green", "grey"), ("red", "navy"))
+
     def test_lengths_go_from_images_to_clips(self):
         lengths = [frames_of_step(step, 1200) for step in range(1200)]
         assert set(lengths) <= {1, 3, 5, 9} and lengths[0] == 1

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from vmt.errors import InputError
 from vmt.lora.branches import BranchLora
-from vmt.lora.files import read_about, state_dict, write
+from vmt.lora.files import read, state_dict, write
 
 HEADS = torch.tensor([[True, False], [True, False]])
 
@@ -40,7 +40,8 @@ def test_written_whole_and_read_back(tmp_path):
     write(tmp_path / "new" / "motion.safetensors", tensors, {"rank": "2", "base": "a model"})
     loaded = load_file(tmp_path / "new" / "motion.safetensors")
     assert loaded.keys() == tensors.keys() and all(torch.equal(loaded[n], t) for n, t in tensors.items())
-    assert read_about(tmp_path / "new" / "motion.safetensors")["base"] == "a model"
+    again, about = read(tmp_path / "new" / "motion.safetensors")
+    assert about["base"] == "a model" and all(torch.equal(again[n], t) for n, t in tensors.items())
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["motion.safetensors"]
 
 
