@@ -32,7 +32,8 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            FrameDifferencePull, DecoupledLoraTuner, TunerOptions, LoadMotionLora, MotionMetrics, CompareMethods, DemoTextEncoder,
+            FrameDifferencePull, DecoupledLoraTuner, TunerOptions, LoadMotionLora, MotionMetrics, CompareMethods,
+            DemoTextEncoder,
         ]  # fmt: skip
 
 

@@ -22,13 +22,13 @@ class LoadMotionLora(io.ComfyNode):
             node_id="VMT_LoadMotionLora",
             display_name="Load Motion LoRA",
             category="VMT",
-            description="Puts a motion that Decoupled-LoRA Tuner has learned into a model, and its look if you want it. "
-            "Says so where the stock loader would leave out what does not fit.",
+            description="Puts a motion that Decoupled-LoRA Tuner has learned into a model, and its look if you want "
+            "it. Says so where the stock loader would leave out what does not fit.",
             inputs=[
                 io.Model.Input("model", tooltip="The Wan model that the LoRA was tuned on, or another of its size."),
                 io.Combo.Input(
-                    "motion_lora", options=files, tooltip="The file ..._motion_... that the tuner wrote, in models/loras "
-                    "or output/loras.",
+                    "motion_lora", options=files,
+                    tooltip="The file ..._motion_... that the tuner wrote, in models/loras or output/loras.",
                 ),
                 io.Float.Input(
                     "motion_strength", default=1.0, min=-1.5, max=1.5, step=0.05, tooltip="Of the motion. 0: off.",
@@ -81,8 +81,8 @@ def _check(name: str, tensors: dict, about: dict[str, str], branch: str, model, 
     if unfit or not tensors:
         base = about.get("base_model", "another model, or by another program")
         raise InputError(
-            f"{name} was made for {base}; the model is {wan}, and {len(unfit)} of {len(tensors)} tensors do not fit it. "
-            "Load the model that it was tuned on, or one of the same size; or tune it again on this one."
+            f"{name} was made for {base}; the model is {wan}, and {len(unfit)} of {len(tensors)} tensors do not fit "
+            "it. Load the model that it was tuned on, or one of the same size; or tune it again on this one."
         )
 
 

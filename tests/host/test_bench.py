@@ -11,6 +11,7 @@ from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
 from vmt.bench.fake_wan import FakeWan
 from vmt.bench.filmed import filmed_cases
+from vmt.bench.methods import load
 from vmt.bench.runs import BenchRuns, loading
 from vmt.demo import api_graph
 from vmt.demo.reference_clip import write_reference
@@ -55,6 +56,16 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
     with BenchRuns(tmp_path, workflow=workflow) as runs:  # starts no host
         assert {name: runs.result(name, case, other).figures for name in METHODS} == figures
     assert {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS} == videos
+
+
+def test_further_prompts_cost_no_further_look_at_the_reference(server, tmp_path):
+    first, second, other = bench_cases("single_object", 2, prompts=2)[:3]
+    workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
+    with BenchRuns(tmp_path, server=server, workflow=workflow) as runs:
+        told = [runs._made("balanced", load("balanced"), case, other)["nodes"] for case in (first, second)]
+    looks = {"VAE Encode", "Windowed Inversion", "Extract AMF"}
+    ran = [{api_graph.title(workflow, node) for node in nodes} & looks for nodes in told]
+    assert ran == [looks, set()]
 
 
 def test_compute_of_the_methods_is_counted(tmp_path):

@@ -14,9 +14,11 @@ class HasFrames(Protocol):
 
 
 class Case(Protocol):
-    """name: unlike any other's of the run. about: what moves how; cases of one `about` are no other motion."""
+    """name: unlike any other's of the run. clip_name: that of the reference, which cases may share. about: what moves
+    how; cases of one `about` are no other motion."""
 
     name: str
+    clip_name: str
     category: str
     about: str
     caption: str  # the prompt

@@ -31,7 +31,10 @@ SPLITS = {"v1": 0}  # public splits: name -> seed
 
 @dataclass(frozen=True)
 class BenchCase:
-    """The motion of `reference` is to appear on what `prompt.caption` names; the prompt scene's own motion is none."""
+    """The motion of `reference` is to appear on what `prompt.caption` names; the prompt scene's own motion is none.
+
+    further: which of the prompts for that reference it is.
+    """
 
     category: str
     number: int
@@ -39,9 +42,14 @@ class BenchCase:
     reference: Scene
     prompt: Scene
     seed: int
+    further: int = 0
 
     @property
     def name(self) -> str:
+        return self.clip_name + (f"-prompt{self.further}" if self.further else "")
+
+    @property
+    def clip_name(self) -> str:
         return f"{self.category}-{self.number:03d}"
 
     @property
@@ -99,23 +107,35 @@ def write_split(name: str, path: Path, num: int = 64) -> None:
     )
 
 
-def bench_cases(category: str, num: int, seed: int = 0) -> list[BenchCase]:
-    """The first `num` cases of a category. Raises InputError for another category, or for none at all."""
+def bench_cases(category: str, num: int, seed: int = 0, prompts: int = 1) -> list[BenchCase]:
+    """The first `num` references of a category, each with so many prompts, a case each.
+
+    Raises:
+        InputError: another category, or none at all.
+    """
     motions = motions_of(category)
-    if num < 1:
-        raise InputError(f"{num} cases were asked for; 1 or more are needed. Change --cases.")
-    return [_case(category, number, motions[number % len(motions)], seed) for number in range(num)]
+    if min(num, prompts) < 1:
+        raise InputError(
+            f"{num} cases of {prompts} prompts were asked for; 1 or more are needed. Change --cases or --prompts."
+        )
+    return [
+        _case(category, number, motions[number % len(motions)], seed, further)
+        for number in range(num)
+        for further in range(prompts)
+    ]
 
 
-def _case(category: str, number: int, motion: Motion, seed: int) -> BenchCase:
+def _case(category: str, number: int, motion: Motion, seed: int, further: int) -> BenchCase:
     rng = Random(f"bench {category} {seed} {number}")
     things = {"camera": number % 2, "single_object": 1, "multiple_objects": 2, "complex_motion": 0}[category]
     figure = category == "complex_motion"
     textured = category == "camera"
     words = _words(rng, things, figure, textured)
     reference = _BUILDERS[category](rng, motion, words)
+    if further:
+        rng = Random(f"bench {category} {seed} {number} prompt {further}")
     prompt = _still(rng, _words(rng, things, figure, textured, unlike=words))
-    return BenchCase(category, number, motion, reference, prompt, rng.randrange(1 << 31))
+    return BenchCase(category, number, motion, reference, prompt, rng.randrange(1 << 31), further)
 
 
 @dataclass(frozen=True)

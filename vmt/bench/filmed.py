@@ -35,6 +35,10 @@ class FilmedCase:
     one_thing: bool = False
 
     @property
+    def clip_name(self) -> str:
+        return self.video.as_posix()
+
+    @property
     def about(self) -> str:
         return self.video.name
 

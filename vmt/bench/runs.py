@@ -82,6 +82,7 @@ class BenchRuns:
         # What is uploaded is cut and resampled already.
         self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
         self._clips: dict[str, HasFrames] = {}
+        self._uploaded: dict[tuple[str, str], str] = {}  # (method, reference) -> name in the host
 
     def __enter__(self) -> BenchRuns:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -184,23 +185,25 @@ class BenchRuns:
 
     def _graph(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> tuple[dict, str]:
         """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
-        clip = self._clip(other if method.unrelated else case)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, f"{name}-{case.name}.mp4")
-            frames = method.reference(clip.frames, Random(f"{name} {case.name} {case.seed}"))
-            write_video(file, frames, getattr(clip, "fps", FPS))
-            demo = self._workflow.filled(self._host().upload(file), case.caption, case.seed + further)
-            demo = replace(demo, caption=getattr(clip, "caption", ""))
+        shown = other if method.unrelated else case
+        clip, place = self._clip(shown), (name, shown.clip_name)
+        if place not in self._uploaded:  # once, so that the host need not look at it again for another prompt
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, f"{name}-{len(self._uploaded)}-{Path(shown.clip_name).stem}.mp4")
+                write_video(file, method.reference(clip.frames, Random(" ".join(place))), getattr(clip, "fps", FPS))
+                self._uploaded[place] = self._host().upload(file)
+        demo = self._workflow.filled(self._uploaded[place], case.caption, case.seed + further)
+        demo = replace(demo, caption=getattr(clip, "caption", ""))
         graph = method.graph(demo)
         images = graph[api_graph.link(graph, demo.save, "video")]["inputs"]["images"]
         return {**graph, FRAMES: {"class_type": "PreviewImage", "inputs": {"images": images}}}, demo.save
 
     def _clip(self, case: Case) -> HasFrames:
         """The reference; the last few are kept, for all methods of a case run one after another."""
-        if case.name not in self._clips:
+        if case.clip_name not in self._clips:
             self._clips = dict(list(self._clips.items())[-3:])
-            self._clips[case.name] = case.clip()
-        return self._clips[case.name]
+            self._clips[case.clip_name] = case.clip()
+        return self._clips[case.clip_name]
 
     def _host(self) -> Server:
         if self._server is None:

@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import groupby, product
 from pathlib import Path
 
 from ..demo import api_graph
@@ -64,6 +65,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--seed", type=int, default=SPLITS["v1"], help="of the list of cases (default: %(default)s, the split v1)"
     )
     parser.add_argument(
+        "--prompts", type=int, default=1, metavar="K", help="cases of each reference, each with another prompt and seed"
+    )
+    parser.add_argument(
         "--seeds", type=int, default=1, metavar="K", help="videos of each case; 2 or more tell how diverse they are"
     )
     parser.add_argument(
@@ -90,8 +94,7 @@ def main(argv: list[str]) -> int:
         settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
     if options.seeds < 1:
         raise InputError(f"{options.seeds} videos of each case were asked for; 1 or more are needed. Change --seeds.")
-    if options.seeds > 1:
-        settings["seeds"] = options.seeds
+    settings |= {name: value for name in ("seeds", "prompts") if (value := getattr(options, name)) > 1}
     clip = clip_models(options.clip_vision, options.clip_text)
     if clip:
         settings["clip"] = vars(clip)
@@ -144,7 +147,9 @@ def _claim(folder: Path, settings: dict) -> None:
 def _cases(options: argparse.Namespace, workflow: dict) -> dict[str, list[Case]]:
     if options.clips:
         return {CATEGORY: filmed_cases(options.clips, loading(workflow))[: max(1, options.cases)]}
-    return {category: bench_cases(category, options.cases, options.seed) for category in options.category}
+    return {
+        category: bench_cases(category, options.cases, options.seed, options.prompts) for category in options.category
+    }
 
 
 def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]], clip):
@@ -159,8 +164,9 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
             counted = (runs.compute(name, case, _other(first, number)) for number, case in enumerate(first))
             compute[name] = next(filter(None, counted), {})
         for category, listed in cases.items():
-            for number, case in enumerate(listed):
-                for name in methods:
+            # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
+            for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
+                for name, (number, case) in product(methods, group):
                     result = runs.result(name, case, _other(listed, number))
                     if result.figures is None:
                         skipped[category].setdefault(name, {})[case.name] = result.skipped
@@ -170,7 +176,7 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
                 spent = time.time() - started
                 left = spent / done * (total - done)
                 print(
-                    f"{case.name} ({case.about})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
+                    f"{case.clip_name} ({case.about})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
                     file=sys.stderr, flush=True,
                 )  # fmt: skip
     return scores, skipped, compute

@@ -58,6 +58,6 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{Path(path).name} cannot be read ({error}); a whole safetensors file is needed. Tune it again, or copy it "
-            "anew."
+            f"{Path(path).name} cannot be read ({error}); a whole safetensors file is needed. Tune it again, or copy "
+            "it anew."
         ) from error

@@ -39,6 +39,18 @@ class TestEachCategory:
         assert bench_cases(category, 3)[2].listed() == bench_cases(category, 5)[2].listed()
         assert bench_cases(category, 1, seed=1)[0].listed() != bench_cases(category, 1)[0].listed()
 
+    def test_further_prompts_share_the_reference_alone(self, category):
+        cases = bench_cases(category, 2, prompts=3)
+        assert [case.name[len(category) :] for case in cases] == [
+            f"-{number:03d}{further}" for number in (0, 1) for further in ("", "-prompt1", "-prompt2")
+        ]
+        assert [case.listed() for case in cases[::3]] == [case.listed() for case in bench_cases(category, 2)]
+        for case, first in zip(cases, [cases[0]] * 3 + [cases[3]] * 3, strict=True):
+            assert case.clip_name == first.name and case.listed()["places"] == first.listed()["places"]
+            assert case.reference.caption == first.reference.caption
+            assert not words(case.prompt) & words(case.reference)
+        assert len({case.seed for case in cases}) == 6 and len({case.caption for case in cases}) > 3
+
     def test_things_stay_in_the_frame(self, category):
         for case in bench_cases(category, 20):
             clip = render(case.reference)

@@ -97,7 +97,7 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         "options",
-        [["--methods", "telepathy"], ["--category", "dance"], ["--cases", "0"], ["--seeds", "0"]],
+        [["--methods", "telepathy"], ["--category", "dance"], ["--cases", "0"], ["--seeds", "0"], ["--prompts", "0"]],
         ids=lambda o: o[0],
     )
     def test_bad_input_is_told_before_anything_starts(self, tmp_path, capsys, options):

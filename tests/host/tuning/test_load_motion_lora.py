@@ -67,8 +67,9 @@ def test_several_in_a_row_add_up(tuned, tune, load, sampled):
     other = load("b_motion_00001_.safetensors", model=("lora", 0), name="second")
     both = sampled(load(tuned[0]), other, model=("second", 0))
     assert not torch.equal(both, sampled(load(tuned[0]))) and torch.isfinite(both).all()
-    halves = sampled(load(tuned[0], motion_strength=0.5),
-                     load(tuned[0], model=("lora", 0), name="second", motion_strength=0.5), model=("second", 0))  # fmt: skip
+    half = load(tuned[0], motion_strength=0.5)
+    second_half = load(tuned[0], model=("lora", 0), name="second", motion_strength=0.5)
+    halves = sampled(half, second_half, model=("second", 0))
     assert torch.allclose(halves, sampled(load(tuned[0])), atol=1e-4)
 
 
