@@ -77,8 +77,8 @@ def test_references_are_what_their_names_say():
 
 def test_what_is_broken_runs_only_where_it_is_named():
     assert [name for name in NAMES if load(name).broken] == ["broken_centre", "broken_heads"]
-    tuned = {"decoupled_lora", "plain_lora", "dual_path"}
-    assert {name for name in NAMES if load(name).tunes} == tuned
+    tuned = {"plain_lora", "dual_path", *(name for name in NAMES if name.startswith("decoupled_lora"))}
+    assert {name for name in NAMES if load(name).tunes} == tuned and len(tuned) == 8
     assert set(transfer.parse([]).methods) == set(NAMES) - {"broken_centre", "broken_heads"} - tuned
 
 
@@ -93,6 +93,16 @@ def test_tuned_models_learn_the_reference_and_its_caption(demo):
         assert graph[inputs["frames"][0]]["class_type"] == "VMT_LoadReferenceVideo"
         options = graph[inputs["options"][0]]["inputs"]
         assert (options["heads"], options["stride"]) == (heads, stride)
+
+
+def test_parts_are_left_out_one_at_a_time(demo):
+    def settings(name):
+        graph = load(name).graph(demo)
+        return graph[api_graph.only(graph, "VMT_TunerOptions")]["inputs"]
+
+    whole, parts = settings("decoupled_lora"), [n for n in NAMES if n.startswith("decoupled_lora_")]
+    changed = [{key for key, value in settings(name).items() if value != whole[key]} for name in parts]
+    assert sorted(map(sorted, changed)) == [["heads"], ["motion_weight"], ["rope"], ["rope"], ["stride"]]
 
 
 def test_unknown_method_is_refused():

@@ -1,0 +1,6 @@
+"""Decoupled-LoRA Tuner by flow matching alone."""
+
+from ...demo.tuned_graph import tuned
+from .method import Method
+
+METHOD = Method("decoupled_lora, without the loss of the direction of change", tuned(motion_weight=0.0), tunes=True)
