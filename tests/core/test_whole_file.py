@@ -1,4 +1,6 @@
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from vmt.whole_file import whole_file
 
@@ -17,3 +19,10 @@ def test_what_was_there_stays_if_writing_fails(tmp_path):
         raise ValueError("in the middle")
     assert (tmp_path / "a.json").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"], "and nothing half-written beside it"
+
+
+def test_whoever_may_read_a_new_file_may_read_this_one(tmp_path):
+    (tmp_path / "plain").write_text("1")
+    with whole_file(tmp_path / "weights.safetensors") as file:
+        save_file({"a": torch.zeros(1)}, file)
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
