@@ -72,7 +72,8 @@ def _conv3d_through_onednn(plain):
         taken = taken and input.numel() > 0 and weight.dtype == input.dtype and torch.backends.mkldnn.is_available()
         # For a gradient it would keep the weights, which a host made in inference mode.
         wanted = torch.is_grad_enabled() and (input.requires_grad or weight.requires_grad)
-        if not taken or wanted or isinstance(padding, str):
+        # Strides are those of a model's patches: there a pass with a gradient is to give the same, bit for bit.
+        if not taken or wanted or isinstance(padding, str) or stride not in (1, (1, 1, 1)):
             return plain(input, weight, bias, stride, padding, dilation, groups)
         threes = [[by] * 3 if isinstance(by, int) else list(by) for by in (padding, stride, dilation)]
         return torch.ops.aten.mkldnn_convolution(input, weight, bias, *threes, groups)

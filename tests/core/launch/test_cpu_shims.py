@@ -45,9 +45,9 @@ import torch
 from torch.profiler import profile
 F = torch.nn.functional
 x, w, b = torch.randn(1, 4, 3, 9, 9), torch.randn(6, 4, 3, 3, 3), torch.randn(6)
-plain = torch.conv3d(x, w, b, (1, 2, 2), (1, 0, 0))
+plain = torch.conv3d(x, w, b, 1, (1, 0, 0))
 with profile() as told:
-    ours = F.conv3d(x, w, b, (1, 2, 2), (1, 0, 0))
+    ours = F.conv3d(x, w, b, (1, 1, 1), (1, 0, 0))
 torch.testing.assert_close(ours, plain, atol=1e-5, rtol=1e-5)
 leaf = x.clone().requires_grad_()
 F.conv3d(leaf, w, padding=1).square().sum().backward()
@@ -64,6 +64,7 @@ for same, given in ((x.double(), w.double()), (x[0], w), (x, w.double())):  # le
     except RuntimeError as error:
         found = str(error)
     assert type(found) is type(expected) and (found == expected if isinstance(found, str) else found.equal(expected))
+assert F.conv3d(x, w, b, (1, 2, 2)).equal(torch.conv3d(x, w, b, (1, 2, 2)))
 assert F.conv3d(x, w, padding="same").shape == (1, 6, 3, 9, 9)
 names = {event.key for event in told.key_averages()}
 print(*sorted(names & {"aten::slow_conv3d_forward", "aten::mkldnn_convolution"}))
