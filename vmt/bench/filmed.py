@@ -24,19 +24,16 @@ FORM = '[{"video": "dog.mp4", "prompt": "a robot that runs on a beach", "seed": 
 
 @dataclass(frozen=True)
 class FilmedCase:
-    """config: how the workflow's loader would take the video."""
+    """clip_name: the video as the list names it. config: how the workflow's loader would take it."""
 
     name: str
+    clip_name: str
     video: Path
     caption: str
     seed: int
     config: ReferenceConfig
     category: str = CATEGORY
     one_thing: bool = False
-
-    @property
-    def clip_name(self) -> str:
-        return self.video.as_posix()
 
     @property
     def about(self) -> str:
@@ -88,4 +85,4 @@ def _case(folder: Path, number: int, entry, config: ReferenceConfig) -> FilmedCa
     path = Path(folder) / video
     if not path.resolve().is_relative_to(Path(folder).resolve()):
         raise InputError(f"Case {number} of {MANIFEST} names {video!r}, outside the folder. Put the video into it.")
-    return FilmedCase(f"{CATEGORY}-{number:03d}", path, prompt, seed, config)
+    return FilmedCase(f"{CATEGORY}-{number:03d}", video, path, prompt, seed, config)

@@ -93,9 +93,10 @@ def _stand_in(name):
 
 def apply():
     """To be called once, before the host is imported."""
+    runs = {"torchvision": _run_torchvision, "torch.nn.functional": _run_functional}
     watched = {finder.name for finder in sys.meta_path if isinstance(finder, _Watch)}
-    for name in {"torchvision", "torch.nn.functional"} - watched - set(sys.modules):
-        sys.meta_path.insert(0, _Watch(name, _run_torchvision if name == "torchvision" else _run_functional))
+    for name in runs.keys() - watched - set(sys.modules):
+        sys.meta_path.insert(0, _Watch(name, runs[name]))
     if "torch.nn.functional" in sys.modules:
         _use_onednn(sys.modules["torch.nn.functional"])
     if importlib.util.find_spec("torchaudio") is None:

@@ -14,8 +14,7 @@ from torch.utils._pytree import tree_leaves
 from tests.core.signals.test_published_defects import fails
 from tests.host.guidance.test_guided_step import every_setting_matters
 from tests.host.guidance.test_left_as_found import is_text, state_of
-
-STEPS, BLOCKS, TAPPED = 6, 4, 3  # the tiny model's; taps of its blocks 1 and 2 run three of its four
+from tests.host.guidance.test_presets import BLOCKS, STEPS, TAPPED
 
 
 @pytest.fixture
