@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from comfy_api.latest import io
 
 from ..vmt.errors import check_choice
-from ..vmt.guidance.config import UPDATES, GuidanceConfig
+from ..vmt.guidance.config import SIZES, UPDATES, GuidanceConfig
 from ..vmt.guidance.presets import LATENT
 from .host.checkpoint import CHECKPOINTS
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()
+AUTO = "auto"  # as the preset has it
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RareOptions:
     reuse_steps: int = DEFAULT.reuse_steps
     turn: float = DEFAULT.turn
     window_share: float = DEFAULT.window_share
+    size: str = AUTO
 
 
 class GuidanceOptions(io.ComfyNode):
@@ -149,6 +151,15 @@ class GuidanceOptions(io.ComfyNode):
                     tooltip="FastVMT's corresponding-window loss beside the AMF's: what lies in the windows should "
                     "change little over time. By length of the gradients; published is about 0.2. 0: off.",
                 ),
+                io.Combo.Input(
+                    "size",
+                    options=[AUTO, *SIZES],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="Size of the video at which attention reads the motion. half: a fourth of the memory, and "
+                    "a tenth to a fourth of the time; small movements are seen less well. auto: as the preset has it, "
+                    "full with custom.",
+                ),
             ],
             outputs=[GuidanceOptionsType.Output(display_name="options")],
         )
@@ -156,4 +167,5 @@ class GuidanceOptions(io.ComfyNode):
     @classmethod
     def execute(cls, **settings) -> io.NodeOutput:
         check_choice("checkpoint", settings["checkpoint"], ("auto", *CHECKPOINTS))
+        check_choice("size", settings.get("size", AUTO), (AUTO, *SIZES))
         return io.NodeOutput(RareOptions(**settings))

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..vmt.errors import check_choice
 from ..vmt.guidance.config import GuidanceConfig
 from ..vmt.guidance.presets import PRESETS, Preset
-from .guidance_options import RareOptions
+from .guidance_options import AUTO, RareOptions
 from .host.attention_guidance import attach_attention_guidance
 from .host.latent_guidance import attach_latent_guidance
 from .host.model_check import check_wan, parse_blocks
@@ -98,7 +98,7 @@ def guided_model(
 ):  # fmt: skip
     """A clone of the model that follows `amf`; see `attach_attention_guidance` and `attach_latent_guidance`.
 
-    A preset takes the place of other settings; strength scales it, and the options' blocks and checkpoint count.
+    A preset takes the place of other settings; strength scales it, and the options' blocks, checkpoint and size count.
     """
     check_choice("preset", preset, (*PRESETS, CUSTOM))
     options = options or RareOptions()
@@ -124,7 +124,10 @@ def guided_model(
         chosen = PRESETS[preset].scaled(strength / DEFAULT.strength)
     mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
     model = attach_latent_guidance(model, amf and amf.latent, chosen.latent, mask)
-    return attach_attention_guidance(model, amf, replace(chosen.attention, blocks=blocks), options.checkpoint, mask)
+    attention = replace(chosen.attention, blocks=blocks)
+    if options.size != AUTO:
+        attention = replace(attention, size=options.size)
+    return attach_attention_guidance(model, amf, attention, options.checkpoint, mask)
 
 
 class MotionGuidance(io.ComfyNode):

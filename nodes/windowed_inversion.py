@@ -8,11 +8,11 @@ from ..vmt.errors import check_choice
 from ..vmt.features import MotionFeatures
 from ..vmt.signals.attention_flow import AttentionFlowConfig
 from ..vmt.signals.frame_pairs import frame_pairs
-from ..vmt.signals.matching import coarse_match
+from ..vmt.signals.matching import CoarseMatch, coarse_match
 from .host.capture import Tap
 from .host.input_check import check_conditioning, check_reference
 from .host.model_check import check_wan, parse_blocks
-from .host.reference_pass import MODES, look_at_reference
+from .host.reference_pass import MODES, Look, look_at_reference
 from .types import Features
 
 ROPES = ("pre", "post")
@@ -96,21 +96,26 @@ class WindowedInversion(io.ComfyNode):
         if positive is None:
             positive = [[torch.zeros(1, 1, wan.text_dim), {}]]
         check_conditioning("The caption", [{**more, "cross_attn": text} for text, more in positive], wan)
-        seen = look_at_reference(model, latent, positive, sigma, tap, mode, steps, noise_seed)
-        features = MotionFeatures(
-            grid=grid, queries=seen.queries, keys=seen.keys, rope=rope, sigma=sigma, latent=seen.clean, model=str(wan),
-            matches=_matches(seen, grid),
-        )  # fmt: skip
-        return io.NodeOutput(features, {**_without_mask(reference), "samples": seen.inverted})
+        seen, half, inverted = look_at_reference(model, latent, positive, sigma, tap, mode, steps, noise_seed)
+        features = _features(seen, rope, str(wan))
+        features.half = half and _features(half, rope, str(wan))
+        return io.NodeOutput(features, {**_without_mask(reference), "samples": inverted})
 
 
-def _matches(seen, grid) -> dict:
+def _features(seen: Look, rope: str, model: str) -> MotionFeatures:
+    return MotionFeatures(
+        seen.grid, seen.queries, seen.keys, rope=rope, sigma=seen.sigma, latent=seen.clean, model=model,
+        matches=_matches(seen),
+    )  # fmt: skip
+
+
+def _matches(seen: Look) -> dict[int, CoarseMatch]:
     """Coarse matches, block by block, for the settings that Extract AMF has by default."""
     config, device = AttentionFlowConfig(), comfy.model_management.get_torch_device()
-    pairs = frame_pairs(grid.frames, config.span)
+    pairs = frame_pairs(seen.grid.frames, config.span)
     return {
         block: coarse_match(
-            seen.queries[block].to(device), seen.keys[block].to(device), pairs, grid, config.temperature
+            seen.queries[block].to(device), seen.keys[block].to(device), pairs, seen.grid, config.temperature
         )
         for block in seen.queries
     }

@@ -30,6 +30,7 @@ class MotionFeatures:
     latent: Tensor  # clean reference latent in model space (1, 16, F, h, w)
     model: str  # short description of the model (class and sizes), for mismatch errors
     matches: dict[int, CoarseMatch] = field(default_factory=dict)  # optional, block -> whole-frame matches
+    half: MotionFeatures | None = None  # the same clip at half height and width, where it is large enough
 
     def __post_init__(self):
         check_choice("rope", self.rope, ("pre", "post"))
@@ -53,6 +54,6 @@ class MotionFeatures:
         return tuple(sorted(self.queries))
 
     def get_ram_usage(self) -> int:
-        """Bytes held by queries, keys and latent; a host's memory-bound cache asks for it under this name."""
+        """Bytes held by queries, keys and latents; a host's memory-bound cache asks for it under this name."""
         tensors = [*self.queries.values(), *self.keys.values(), self.latent]
-        return sum(tensor.nbytes for tensor in tensors)
+        return sum(tensor.nbytes for tensor in tensors) + (self.half.get_ram_usage() if self.half else 0)

@@ -10,15 +10,19 @@ from torch import Tensor
 from ...vmt.errors import InputError
 from ...vmt.guidance.balance import balanced
 from ...vmt.guidance.config import GuidanceConfig
+from ...vmt.half_size import half_latent, half_weights
 from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
 from ...vmt.signals.corresponding_windows import corresponding_window_loss
 from .capture import Tap, capture_queries_keys, predicted_velocity
 from .checkpoint import CHECKPOINTS, fitting
 from .gradient_scale import GradientScale
 from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
+from .half_prompts import half_prompts
 from .input_check import check_flow
 from .model_check import check_wan
 from .versions import weights_are_staged
+
+HALF = "half size"  # the way that is left when nothing of the whole one can be kept
 
 
 def attach_attention_guidance(
@@ -45,6 +49,11 @@ def attach_attention_guidance(
             f"Blocks {missing} were asked for, the AMF was taken on blocks {sorted(flow.blocks)}. Choose among these, "
             "or run Windowed Inversion with more blocks."
         )
+    if config.size == "half" and flow.half is None:
+        raise InputError(
+            f"Half size was asked for, but the AMF was taken on a {flow.grid} token grid; it must be 3 tokens high and "
+            "wide at least. Use full size, or a larger reference."
+        )
     flow = normal_flow(flow, config.blocks)
     return attach(patcher, AttentionGuidance(flow, config, normal_tensor(mask), wan, checkpoint))
 
@@ -55,23 +64,31 @@ class AttentionGuidance(Guidance):
 
     checkpoint: str = "auto"
 
-    reserve = 3  # for what the backward pass keeps
+    @property
+    def reserve(self) -> int:
+        """For what the backward pass keeps."""
+        return 2 if self.config.size == "half" else 3
 
     def loss_function(
         self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None,
         velocity: Tensor | None = None, way: str = "none",
     ):  # fmt: skip
-        """As told there; `way` is a checkpoint.
+        """As told there; `way` is a checkpoint, or `HALF`.
 
         Where there is no velocity to look ahead by, a forward pass predicts that of each latent.
         """
         guider = model.inner_model
         sigmas = sigma.clone() * x.new_ones(x.shape[0])
-        tap = Tap(
-            tuple(sorted(self.flow.blocks)), self.wan.num_blocks, self.flow.grid, self.flow.rope,
-            way, weights_are_staged(guider.model_patcher),
-        )  # fmt: skip
         wan, prompts = guider.inner_model, guider.conds["positive"]
+        half = way == HALF or self.config.size == "half"
+        flow, mask, shown = self.flow, self.mask, prompts
+        if half:
+            flow, shown = flow.half, half_prompts(prompts, x)
+            mask = None if mask is None else half_weights(mask, self.flow.grid)
+        tap = Tap(
+            tuple(sorted(flow.blocks)), self.wan.num_blocks, flow.grid, flow.rope,
+            CHECKPOINTS[-1] if way == HALF else way, weights_are_staged(guider.model_patcher),
+        )  # fmt: skip
         level = min(float(sigma), self.flow.sigma) if self.config.look_ahead else float(sigma)
 
         def of_videos(losses):
@@ -83,23 +100,29 @@ class AttentionGuidance(Guidance):
             if level < float(sigma):
                 ahead = predicted_velocity(wan, prompts, seen, sigmas, model_options) if velocity is None else velocity
                 seen, at = seen + (level - float(sigma)) * ahead, torch.full_like(sigmas, level)
-            queries, keys = capture_queries_keys(wan, prompts, seen, at, model_options, tap)
+            if half:
+                seen, at = half_latent(seen, at)
+            queries, keys = capture_queries_keys(wan, shown, seen, at, model_options, tap)
             captured = scale.enlarge([*queries.values(), *keys.values()])
             queries = dict(zip(queries, captured[: len(queries)], strict=True))
             keys = dict(zip(keys, captured[len(queries) :], strict=True))
-            loss = of_videos(attention_flow_loss(self.flow, queries, keys, self.mask))
+            loss = of_videos(attention_flow_loss(flow, queries, keys, mask))
             if self.config.window_share and latent.requires_grad:
-                windows = of_videos(corresponding_window_loss(self.flow, keys))
+                windows = of_videos(corresponding_window_loss(flow, keys))
                 loss = balanced(loss, windows, [*queries.values(), *keys.values()], self.config.window_share)
             return loss
 
         return loss_fn
 
     def ways(self, model, x: Tensor) -> tuple[str, ...]:
-        """Checkpoints from the one asked for on; with "auto" from the first that fills half of the free memory."""
+        """Checkpoints from the one asked for on; with "auto" from the first that fills half of the free memory.
+
+        When none fits, half size is left, which gives another gradient than the others.
+        """
+        last = (HALF,) if self.flow.half and self.config.size == "full" else ()
         if self.checkpoint != "auto":
-            return CHECKPOINTS[CHECKPOINTS.index(self.checkpoint) :]
-        guider = model.inner_model
+            return CHECKPOINTS[CHECKPOINTS.index(self.checkpoint) :] + last
+        guider, flow = model.inner_model, self.flow.half if self.config.size == "half" else self.flow
         itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
-        tokens = max(self.flow.blocks) * self.flow.grid.num_tokens * x.shape[0]
-        return fitting(tokens, self.wan.dim, self.wan.ffn_dim, itemsize, x.device)
+        tokens = max(flow.blocks) * flow.grid.num_tokens * x.shape[0]
+        return fitting(tokens, self.wan.dim, self.wan.ffn_dim, itemsize, x.device) + last

@@ -64,7 +64,8 @@ def normal_flow(flow: AttentionFlow, blocks: tuple[int, ...] | None = None) -> A
         for block, held in flow.blocks.items()
         if not blocks or block in blocks
     }
-    return replace(flow, pairs=normal_tensor(flow.pairs), blocks=copied)
+    half = flow.half and normal_flow(flow.half, blocks)
+    return replace(flow, pairs=normal_tensor(flow.pairs), blocks=copied, half=half)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Guidance:
         raise NotImplementedError
 
     def ways(self, model, x: Tensor) -> tuple[str, ...]:
-        """Ways to take the gradient; each needs less memory than the one before and gives the same."""
+        """Ways to take the gradient; each needs less memory than the one before."""
         return ("",)
 
     def check_and_sample(self, executor, noise, latent_image, sampler, sigmas, *args, **kwargs):

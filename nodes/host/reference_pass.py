@@ -1,6 +1,6 @@
 """Looking at a reference clip through the model: q and k of chosen blocks, and the noisy latent they were taken at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import comfy.model_management
 import comfy.samplers
@@ -9,27 +9,31 @@ import torch
 from torch import Tensor
 
 from ...vmt.flow_matching import seeded_noise
+from ...vmt.half_size import half_clean, half_grid, half_latent
 from ...vmt.inversion.ode import integrate, inversion_sigmas
+from ...vmt.token_grid import TokenGrid
 from .capture import Tap, capture_queries_keys
 from .guided_sampling import without_guidance
+from .half_prompts import half_prompts
 
 MODES = ("noised_reference", "ode_inversion")
 
 
 @dataclass
-class ReferencePass:
-    """What one look at the reference gives; tensors on the CPU."""
+class Look:
+    """What the model sees of the reference at one size; tensors on the CPU."""
 
+    grid: TokenGrid
+    sigma: float  # noise level
     queries: dict[int, Tensor]  # block -> (1, N, heads, D)
     keys: dict[int, Tensor]
     clean: Tensor  # (1, C, F, h, w) in model space, float32
-    inverted: Tensor  # (1, C, F, h, w), as a LATENT that a sampler resumes from at this noise level without new noise
 
 
 def look_at_reference(
     patcher, latent: Tensor, positive: list, sigma: float, tap: Tap, mode: str, steps: int, seed: int
-) -> ReferencePass:
-    """Bring the reference to noise level sigma and capture q and k there.
+) -> tuple[Look, Look | None, Tensor]:
+    """Bring the reference to noise level sigma and capture q and k there, and at half size (see `half_size`).
 
     The host's own sampling is used, with a sampler of ours: it loads the model with its LoRAs, prepares prompts,
     converts latents both ways and cleans up. "noised_reference" needs one pass up to the last tapped block;
@@ -38,8 +42,11 @@ def look_at_reference(
     Args:
         latent: (1, C, F, h, w) as a VAE node gives it.
         positive: a node's CONDITIONING.
+    Returns:
+        the look at the clip; the one at half size, None where the frame is too small for it; and the noised clip
+        (1, C, F, h, w), as a LATENT that a sampler resumes from at this noise level without new noise.
     """
-    held = {}
+    looks, half = [], half_grid(tap.grid)
 
     def look(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
         guider = model.inner_model
@@ -54,10 +61,22 @@ def look_at_reference(
             shift = getattr(guider.inner_model.model_sampling, "shift", 1.0)
             levels = inversion_sigmas(steps, sigma, shift)
             x = integrate(x, velocity, levels, callback=lambda info: progress.update(1))
-        queries, keys = capture_queries_keys(
-            guider.inner_model, guider.conds["positive"], x, sigmas[-1] * ones, extra_args["model_options"], tap
-        )
-        held.update(queries=_stored(queries), keys=_stored(keys), clean=model.latent_image.float().cpu())
+
+        def take(x, level, clean, prompts, tap):
+            options = extra_args["model_options"]
+            found = capture_queries_keys(guider.inner_model, prompts, x, level * ones, options, tap)
+            queries, keys = map(_stored, found)
+            looks.append(Look(tap.grid, float(level), queries, keys, clean.float().cpu()))
+
+        prompts, clean = guider.conds["positive"], model.latent_image
+        take(x, sigma, clean, prompts, tap)
+        if half:
+            take(
+                *half_latent(x, torch.tensor(sigma)),
+                half_clean(clean),
+                half_prompts(prompts, x),
+                replace(tap, grid=half),
+            )
         progress.update(1)
         return x
 
@@ -71,7 +90,7 @@ def look_at_reference(
         seeded_noise(latent.shape, seed).to(latent.dtype), latent, comfy.samplers.KSAMPLER(look),
         torch.tensor(levels), disable_pbar=True, seed=seed,
     )  # fmt: skip
-    return ReferencePass(**held, inverted=inverted.to(comfy.model_management.intermediate_device()))
+    return looks[0], looks[1] if half else None, inverted.to(comfy.model_management.intermediate_device())
 
 
 def _stored(tensors: dict[int, Tensor]) -> dict[int, Tensor]:

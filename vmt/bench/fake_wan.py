@@ -20,6 +20,7 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..demo.wan_dit import Attention, WanDiT, WanShape, run_block
+from ..half_size import half_grid, half_latent
 from ..lora.branches import PARTS, BranchLora
 from ..signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, attention_flow_loss
 from ..signals.frame_pairs import frame_pairs
@@ -150,24 +151,30 @@ class FakeWan:
         """A whole pass for one prompt."""
         return self._counted(lambda: self._dit(self._latent, self._timestep, self._text), grad=False)
 
-    def cut(self, blocks: tuple[int, ...], through: int = 0) -> Cost:
-        """A pass up to q and k of the deepest of `blocks`: a look at the reference. through: run so many blocks."""
-        return self._counted(lambda: self._queries_keys(self._latent, blocks, through), grad=False)
+    def cut(self, blocks: tuple[int, ...], through: int = 0, half: bool = False) -> Cost:
+        """A pass up to q and k of the deepest of `blocks`: a look at the reference.
+
+        through: run so many blocks. half: at half the height and width.
+        """
+        return self._counted(lambda: self._queries_keys(self._seen(half), blocks, through), grad=False)
 
     def gradient(
-        self, blocks: tuple[int, ...], config: AttentionFlowConfig, kept: str = "none", through: int = 0
-    ) -> Cost:
+        self, blocks: tuple[int, ...], config: AttentionFlowConfig, kept: str = "none", through: int = 0,
+        half: bool = False,
+    ) -> Cost:  # fmt: skip
         """The AMF loss of q and k of `blocks` and its gradient to the latent.
 
         kept: of CHECKPOINTS: what the forward pass forgets, and the backward pass computes again. "selective" keeps
             the results of attention alone; "nested" forgets attention once more inside a forgotten block.
+        half: the model sees the latent at half height and width.
         """
         run = RUNS[kept]
 
         def work():
             latent = self._latent.float().requires_grad_()
-            taken = self._queries_keys(latent.bfloat16(), blocks, through, run)
-            flow = unknown_flow(self.grid, config, blocks)
+            taken = self._queries_keys(self._seen(half, latent), blocks, through, run)
+            grid, read = (half_grid(self.grid), config.at_half_size()) if half else (self.grid, config)
+            flow = unknown_flow(grid, read, blocks)
             queries, keys = ({n: qk[i] for n, qk in taken.items()} for i in (0, 1))
             torch.autograd.grad(attention_flow_loss(flow, queries, keys).sum(), latent)
 
@@ -212,16 +219,20 @@ class FakeWan:
 
         return self._counted(work, grad=True)
 
+    def _seen(self, half: bool, latent: torch.Tensor | None = None) -> torch.Tensor:
+        latent = self._latent if latent is None else latent
+        return (half_latent(latent, torch.tensor(0.5))[0] if half else latent).bfloat16()
+
     def _queries_keys(self, latent, blocks, through, run=run_block):
         last = max(max(blocks), through)
         taken = self._dit.queries_keys(latent, self._timestep, self._text, {*blocks, last}, run)
-        self._rest_of(self._dit.blocks[last])
+        self._rest_of(self._dit.blocks[last], TokenGrid.from_latent_shape(latent.shape).num_tokens)
         return {block: taken[block] for block in blocks}
 
     @torch.no_grad()
-    def _rest_of(self, block) -> None:
+    def _rest_of(self, block, num_tokens: int) -> None:
         """A host's block is left where its attention begins: v is there already."""
-        block.self_attn.v(torch.empty(1, self.grid.num_tokens, self.shape.width, dtype=torch.bfloat16))
+        block.self_attn.v(torch.empty(1, num_tokens, self.shape.width, dtype=torch.bfloat16))
         self._counts["forward"] += 1
 
     def _counted(self, work: Callable[[], object], grad: bool) -> Cost:

@@ -90,7 +90,13 @@ def with_options(graph: dict) -> dict:
     """The graph with Motion Guidance Options, as they are unless changed, at each guided sampler that has none."""
     changed, default = copy.deepcopy(graph), GuidanceConfig()
     values = {name: getattr(default, name) for name in RARE}
-    values |= {"blocks": "all", "checkpoint": "auto", "latent_steps": 0, "latent_strength": LATENT.strength}
+    values |= {
+        "blocks": "all",
+        "checkpoint": "auto",
+        "size": "auto",
+        "latent_steps": 0,
+        "latent_strength": LATENT.strength,
+    }
     for node_id in find(graph, SAMPLER):
         if link(graph, node_id, "options") is None:
             options = f"options of {node_id}"

@@ -31,8 +31,9 @@ STRENGTH, START, END, INNER, RECOMPUTE, AHEAD = (
     for name in ("strength", "sigma_start", "sigma_end", "inner_steps", "recompute_every", "look_ahead")
 )
 SAMPLER = "VMT_MotionGuidanceSampler.sampler_name"
-UPDATE, DECAY, SMOOTHING, REUSE, TURN, WINDOWS = (
-    f"{OPTIONS}.{name}" for name in ("update", "strength_decay", "smoothing", "reuse_steps", "turn", "window_share")
+UPDATE, DECAY, SMOOTHING, REUSE, TURN, WINDOWS, SIZE = (
+    f"{OPTIONS}.{name}"
+    for name in ("update", "strength_decay", "smoothing", "reuse_steps", "turn", "window_share", "size")
 )
 SAMPLERS = ("heun", "dpmpp_2m", "uni_pc", "euler_ancestral")
 STARTED = "started from the noised reference"
@@ -58,6 +59,7 @@ SETTINGS: dict[str, list[str]] = {
     **{f"gradient kept for {n} more steps": [f"{REUSE}={n}"] for n in (1, 3)},
     "gradient kept for 3 more steps, whatever it turns": [f"{REUSE}=3", f"{TURN}=-1"],
     **{f"corresponding windows, {value}": [f"{WINDOWS}={value}"] for value in (0.3, 1.0)},
+    "attention at half size": [f"{SIZE}=half"],
     STARTED: [],
     **{f"sampler {name}": [f"{SAMPLER}={name}"] for name in SAMPLERS},
     "motion read in the noise": [f"{AHEAD}=false"],

@@ -7,6 +7,7 @@ from typing import Literal
 from ..errors import InputError
 
 UPDATES = ("rms", "adam", "sign")
+SIZES = ("full", "half")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class GuidanceConfig:
     smoothing: float = 0.0  # blur of a gradient over the frame: standard deviation in latent cells; 0 = none
     look_ahead: bool = True  # read the motion in the clip that is predicted, at the reference's noise level
     share_forward: bool = False  # look ahead by the sampler's last prediction, not by a forward pass at each gradient
+    size: Literal["full", "half"] = "full"  # of the video that attention is read in, see `half_size`
     blocks: tuple[int, ...] | None = None  # tapped blocks; None = those the reference was measured on
 
     def __post_init__(self):
@@ -46,6 +48,7 @@ class GuidanceConfig:
         self._check("reuse_steps", self.reuse_steps >= 0, "0 or more")
         self._check("turn", -1 <= self.turn <= 1, "-1 to 1")
         self._check("update", self.update in UPDATES, " or ".join(UPDATES))
+        self._check("size", self.size in SIZES, " or ".join(SIZES))
         self._check("strength_decay", 0 <= self.strength_decay <= 1, "0 to 1")
         self._check("window_share", self.window_share >= 0, "0 or more")
         self._check("smoothing", self.smoothing >= 0, "0 or more")

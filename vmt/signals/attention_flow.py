@@ -4,7 +4,7 @@ The reference is measured once (`extract`); a generated video is compared with i
 (`attention_flow_loss`), so the two fields are comparable and no window index needs a gradient.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -58,6 +58,11 @@ class AttentionFlowConfig:
         self._check("target", self.target in ("soft", "argmax"), "soft or argmax")
         self._check("weight", self.weight in WEIGHTS, " or ".join(WEIGHTS))
 
+    def at_half_size(self) -> "AttentionFlowConfig":
+        """The same windows and tiles on the token grid of `half_size`, rounded up."""
+        radius = None if self.radius is None else -(-self.radius // 2)
+        return replace(self, radius=radius, tile=(-(-self.tile[0] // 2), -(-self.tile[1] // 2)))
+
     def _check(self, name: str, allowed: bool, rule: str) -> None:
         if not allowed:
             raise InputError(f"{name} is {getattr(self, name)!r}; {rule} is allowed. Change {name}.")
@@ -84,6 +89,7 @@ class AttentionFlow:
     sigma: float  # noise level of the reference it was measured at
     model: str
     latent: "AttentionFlow | None" = None  # the reference's latent flow, see `latent_flow`
+    half: "AttentionFlow | None" = None  # measured at half height and width, see `half_size`
 
 
 @torch.no_grad()
@@ -96,6 +102,7 @@ def extract(
     Confidence of a token is the whole-frame probability of its best match and that match's neighbours, times how well
     matching back returns to the token, and 0 if the best match lies outside the window the token was given (possible
     only with tiles of several tokens). Content that leaves the frame, or is hidden, therefore scores low.
+    Features of the clip at half size give the flow's `half`.
 
     Args:
         device: where to compute; None = where the features are. The result is on the CPU.
@@ -121,7 +128,8 @@ def extract(
         moved = measure(queries, keys, pairs, centres, window, grid, memory_limit=memory_limit, **rule)
         inside = window_holds(coarse.match, centres, window, grid)
         blocks[block] = BlockFlow(centres, moved[0].float().cpu(), coarse.peak * coarse.consistency * inside)
-    return AttentionFlow(grid, config, pairs, blocks, features.rope, features.sigma, features.model)
+    half = features.half and extract(features.half, config.at_half_size(), device, memory_limit)
+    return AttentionFlow(grid, config, pairs, blocks, features.rope, features.sigma, features.model, half=half)
 
 
 def _middles(coarse: CoarseMatch, centre: str) -> Tensor:

@@ -37,8 +37,8 @@ def small():
 def test_the_passes_of_a_schedule(small, config, gradients, own, prompts):
     levels = [1.0, 0.95, 0.9, 0.6, 0.2]
     found = guided(small, levels, prompts, Preset("", config, OFF), (1,), AttentionFlowConfig(), "none")
-    # 1 of 4 blocks is run, and the next one begun, for the reference and for each gradient
-    assert found.forwards == pytest.approx(5 * prompts + 0.5 + 0.5 * gradients + own)
+    # 1 of 4 blocks is run, and the next one begun, for the reference in both sizes and for each gradient
+    assert found.forwards == pytest.approx(5 * prompts + 2 * 0.5 + 0.5 * gradients + own)
     assert found.backwards == pytest.approx(0.25 * gradients)
     assert found.flops > plain(small, 5, prompts).flops
 
@@ -60,8 +60,9 @@ def test_what_presets_may_add(model, allowed):
 
 def test_latent_flow_takes_no_pass(small):
     free = guided(small, [1.0, 0.95, 0.9, 0.6, 0.2], 2, PRESETS["free"], (1,), AttentionFlowConfig(), "none")
-    assert (free.forwards, free.backwards) == (10.5, 0)
-    assert free.flops == (plain(small, 5, 2) + small.cut((1,)) + small.latent_gradient(AttentionFlowConfig()) * 8).flops
+    looks = small.cut((1,)) + small.cut((1,), half=True)
+    assert (free.forwards, free.backwards) == (11, 0)
+    assert free.flops == (plain(small, 5, 2) + looks + small.latent_gradient(AttentionFlowConfig()) * 8).flops
 
 
 def test_the_report(tmp_path, capsys):

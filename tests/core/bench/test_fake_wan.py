@@ -91,3 +91,13 @@ def test_the_peak_of_a_sum_is_the_larger_one():
     total = Cost(10, 1, 0, 5) + Cost(1, 0.5, 0.5, 7) * 3
     assert total == Cost(13, 2.5, 1.5, 7)
     assert Cost(1, 1, 1, 7) * 0 == Cost()
+
+
+def test_half_the_size_is_a_pass_on_a_fourth_of_the_tokens():
+    """Linears fall to a fourth, self-attention to a sixteenth, what is done on the prompt stays."""
+    quarter = small(latent=(3, 8, 8))
+    whole, half = small().cut((2,)), small().cut((2,), half=True)
+    assert half.flops == quarter.cut((2,)).flops < whole.flops / 3
+    gradient, smaller = small().gradient((2,), FLOW), small().gradient((2,), FLOW, half=True)
+    assert smaller.flops < gradient.flops / 3 and smaller.peak_bytes < 0.5 * gradient.peak_bytes
+    assert (smaller.forwards, smaller.backwards) == (gradient.forwards, gradient.backwards)

@@ -51,9 +51,11 @@ def relative(a, b):
     return ((a - b).double().norm() / b.double().norm()).item()
 
 
+@pytest.mark.parametrize("size", ["full", "half"])
 @pytest.mark.parametrize("checkpoint", ["none", "selective", "block"])
-def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guidance, checkpoint):
-    engine = guidance(model, checkpoint)
+def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guidance, checkpoint, size):
+    engine = guidance(model, checkpoint, size=size)
+    step = {"full": 0.15, "half": 0.07}[size]
 
     def look(sampled, x, sigmas, extra_args):
         worst = 0.0
@@ -73,13 +75,13 @@ def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guida
                     # Along random parts of the gradient: a wholly random direction has almost no slope to measure.
                     direction = gradient * torch.rand(gradient.shape, generator=generator)
                     direction /= direction.norm()
-                    measured = (4 * slope(direction, 0.15) - slope(direction, 0.3)) / 3  # without the third derivative
+                    measured = (4 * slope(direction, step) - slope(direction, 2 * step)) / 3  # without the third derivative
                     expected = (gradient.double() * direction.double()).sum().item()
                     worst = max(worst, abs(measured / expected - 1))
         return worst
 
     worst = inside(model, look)
-    print(f"\nlargest relative error against finite differences, checkpoint {checkpoint}: {worst:.1e}")
+    print(f"\nlargest relative error against finite differences, checkpoint {checkpoint}, {size} size: {worst:.1e}")
     assert worst < TOLERANCE
 
 
@@ -198,12 +200,13 @@ def test_attention_without_gradient_is_replaced(model, gradient):
     assert relative(gradient(other), gradient(model)) == 0
 
 
+@pytest.mark.parametrize("size", ["full", "half"])
 @pytest.mark.parametrize("kind", ["vace", "i2v"])
-def test_other_wan_models(other_wan, sample, graph, inside, grad_scope, guidance, kind):
+def test_other_wan_models(other_wan, sample, graph, inside, grad_scope, guidance, kind, size):
     """VACE adds blocks beside the chain, in place; image-to-video concatenates channels. Both keep the gradient."""
     model = sample(graph.loader(other_wan(kind)), want=("model", 0))
     flow = sample(graph.loader(other_wan(kind)), graph.amf(), want=("amf", 0))
-    engines = [guidance(model, checkpoint, flow) for checkpoint in ("none", "selective", "block")]
+    engines = [guidance(model, checkpoint, flow, size=size) for checkpoint in ("none", "selective", "block")]
 
     def look(sampled, x, sigmas, extra_args):
         gradients = []

@@ -179,6 +179,15 @@ def test_when_memory_runs_out_less_is_kept(model, plain, guided, without_memory,
     assert torch.equal(plain(), expected)
 
 
+def test_half_size_is_left_when_nothing_can_be_kept(model, plain, guided, without_memory, caplog):
+    expected, before = plain(), state_of(model)
+    result = guided("block", model=("other", 0), give={"other": without_memory(1)})
+    assert "Memory ran out with checkpoint block; motion guidance goes on with half size." in caplog.text
+    assert torch.isfinite(result).all() and not torch.equal(result, guided("block"))
+    assert state_of(model) == before
+    assert torch.equal(plain(), expected)
+
+
 def test_when_nothing_fits_the_run_ends_with_advice(model, plain, guided, without_memory):
     expected, before = plain(), state_of(model)
     with pytest.raises(NodeFailed, match=r"preset free.*a test has no memory"):
