@@ -150,12 +150,14 @@ class Guidance:
             watched = last.kept_in(extra_args) if looks_on else extra_args
 
             def change(x, i):
-                if self.needs_prediction and last.velocity is None:
+                clean = last.clean_at(sigmas[i])
+                if self.needs_prediction and clean is None:
                     return x
                 number = sum(level >= float(sigmas[i]) for level in levels)
                 title = f"Motion guidance: step {number} of {len(levels)}"
-                skip.begin_step(None if last.velocity is None else x - sigmas[i] * last.velocity)
-                velocity = last.velocity if self.needs_prediction or config.share_forward else None
+                skip.begin_step(clean)
+                shares = self.needs_prediction or config.share_forward
+                velocity = last.velocity_at(x, sigmas[i]) if shares else None
                 step = partial(self._guided_step, model, x, sigmas[i], extra_args, skip, title, velocity)
                 return memory.run(step, lambda: self.ways(model, x))
 

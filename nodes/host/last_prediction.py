@@ -1,13 +1,16 @@
-"""What the sampler's last call of the model predicted for the positive prompt, kept for guidance to look ahead by."""
+"""What the sampler's last call of the model predicted, kept for guidance to look ahead by."""
 
 from comfy.model_patcher import create_model_options_clone, set_model_options_post_cfg_function
 from torch import Tensor
 
 
 class LastPrediction:
-    """velocity (B, C, F, h, w), noise - clean, of the last call; None before the first."""
+    """Of the sampler's last call: the clean clips that were predicted, and at which noise level."""
 
-    velocity: Tensor | None = None
+    def __init__(self):
+        self._prompt: Tensor | None = None  # (B, C, F, h, w) by the positive prompt alone
+        self._guided: Tensor | None = None  # by both prompts, as the sampler steps towards it
+        self._level: Tensor | None = None  # (B, 1, 1, 1, 1)
 
     def kept_in(self, extra_args: dict) -> dict:
         """The sampler's `extra_args` with this looking on; they are not changed themselves."""
@@ -15,7 +18,22 @@ class LastPrediction:
         options = set_model_options_post_cfg_function(options, self._look)
         return {**extra_args, "model_options": options}
 
+    def clean_at(self, sigma: Tensor) -> Tensor | None:
+        """The clean clip that the latent at the next noise level sigma shows; None before the first call.
+
+        It is the positive prompt's, gone as far towards the guided one as an Euler step to sigma takes it. Noise has no
+        part in it, so it also holds for samplers that put new noise in the place of the old at every step.
+        """
+        if self._level is None:
+            return None
+        return self._prompt + (1 - sigma / self._level) * (self._guided - self._prompt)
+
+    def velocity_at(self, x: Tensor, sigma: Tensor) -> Tensor | None:
+        """Velocity (noise - clean) from x (B, C, F, h, w) at noise level sigma to that clip; None likewise."""
+        clean = self.clean_at(sigma)
+        return None if clean is None else (x - clean) / sigma
+
     def _look(self, args: dict) -> Tensor:
-        level = args["sigma"].reshape(-1, *[1] * (args["input"].ndim - 1))
-        self.velocity = (args["input"] - args["cond_denoised"]) / level
+        self._level = args["sigma"].reshape(-1, *[1] * (args["input"].ndim - 1))
+        self._prompt, self._guided = args["cond_denoised"], args["denoised"]
         return args["denoised"]

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from vmt.demo.flow_accuracy import tapped
-from vmt.demo.sampling import load_dit, load_vae
+from vmt.demo.sampling import euler, load_dit, load_vae
 from vmt.demo.train import DIT_FILE, VAE_FILE, WEIGHTS
 from vmt.demo.train_dit import latent_scale
 from vmt.demo.vocabulary import encode
 from vmt.demo.wan_dit import WanDiT, WanShape
 from vmt.demo.wan_vae import HALVES_TIME, LATENT_CHANNELS, MULTIPLIERS, WanVAE, fold_latent_statistics
-from vmt.flow_matching import seeded_noise
+from vmt.flow_matching import seeded_noise, shifted_sigmas
 
 
 def _shake(module: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -142,3 +142,23 @@ def test_stock_loader_gives_the_vaes_own_pixels(executor):
 
 def test_all_weights_together_are_small():
     assert sum(file.stat().st_size for file in WEIGHTS.rglob("*.safetensors")) <= 50 * 2**20
+
+
+def test_ancestral_samples_are_the_hosts(host):
+    """With the same noise the way is that of the host's euler_ancestral for flow matching."""
+    from comfy.k_diffusion.sampling import sample_euler_ancestral_RF
+
+    x, target = torch.randn(2, 1, 16, 3, 4, 4, generator=torch.Generator().manual_seed(3))
+
+    def said(x, sigma, context):
+        return (x - 0.7 * target) / sigma.reshape(-1, 1, 1, 1, 1) + 0.1 * x
+
+    def fresh(generator):
+        return lambda *levels: torch.randn(x.shape, generator=generator)
+
+    ours = euler(said, x, torch.zeros(2, 1, 1), 6, 1.0, 5.0, fresh=fresh(torch.Generator().manual_seed(4)))
+    theirs = sample_euler_ancestral_RF(
+        lambda x, sigma: x - sigma.reshape(-1, 1, 1, 1, 1) * said(x, sigma, None), x, shifted_sigmas(6, 5.0),
+        disable=True, noise_sampler=fresh(torch.Generator().manual_seed(4)),
+    )  # fmt: skip
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

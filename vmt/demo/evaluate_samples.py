@@ -20,6 +20,7 @@ from .train import DIT_FILE, VAE_FILE, WEIGHTS
 from .transfer_cases import held_out_prompts
 
 SHEET_ROWS, SHEET_COLUMNS = 32, 9
+SAMPLERS = ("euler_ancestral", "euler")
 
 
 def shares(judged: Iterable[Judgement]) -> dict[str, float]:
@@ -45,6 +46,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--cfg", type=float, default=4.0)
     parser.add_argument("--shift", type=float, default=5.0)
+    parser.add_argument(
+        "--sampler", choices=SAMPLERS, default=SAMPLERS[0], help="(default: %(default)s, as in the workflows)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--half", action="store_true", help="sample in bfloat16: twice as fast, for a quick look")
@@ -61,8 +65,9 @@ def main(argv: list[str]) -> int:
     for i in range(0, len(scenes), options.batch):
         captions = [scene.caption for scene in scenes[i : i + options.batch]]
         clips += sample(
-            dit, vae, captions, options.steps, options.cfg, options.shift, options.seed + i, half=options.half
-        )
+            dit, vae, captions, options.steps, options.cfg, options.shift, options.seed + i, half=options.half,
+            ancestral=options.sampler == "euler_ancestral",
+        )  # fmt: skip
         print(f"{len(clips)}/{len(scenes)} clips, {time.time() - started:.0f} s", file=sys.stderr, flush=True)
     judged = [judge_sample(scene, frames) for scene, frames in zip(scenes, clips, strict=True)]
     figures = shares(judged)

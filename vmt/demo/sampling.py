@@ -58,9 +58,12 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
 @torch.inference_mode()
 def sample(
     dit: WanDiT, vae: WanVAE, captions: list[str], steps: int = 20, cfg: float = 4.0, shift: float = 5.0, seed: int = 0,
-    num_frames: int = 33, size: int = 128, half: bool = False,
+    num_frames: int = 33, size: int = 128, half: bool = False, ancestral: bool = False,
 ) -> torch.Tensor:  # fmt: skip
     """Clips of the captions: Euler on the shifted schedule, classifier-free guidance against the empty prompt.
+
+    `ancestral` puts new noise in the place of some of the old at every step, as the host's `euler_ancestral` does: what
+    the model got wrong at one level it can then see and mend at the next.
 
     Args:
         captions: B prompts; clip i starts from the noise of seed + i, so a clip does not depend on its batch.
@@ -80,14 +83,21 @@ def sample(
     shape = (16, (num_frames - 1) // 4 + 1, size // 8, size // 8)
     x = torch.stack([seeded_noise(shape, seed + i) for i in range(len(captions))]).to(device)
     context = torch.stack([encode(caption)[0] for caption in captions] + [encode("")[0]] * len(captions)).to(device)
+    # One after each clip's own, so that a clip is the same in any batch; current hosts count likewise.
+    generators = [torch.Generator().manual_seed(seed + i + 1) for i in range(len(captions))]
+
+    def fresh():
+        return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)
+
     with fast(device, half):
-        latents = euler(partial(velocity, dit), x, context, steps, cfg, shift)
+        latents = euler(partial(velocity, dit), x, context, steps, cfg, shift, fresh=fresh if ancestral else None)
     return decode(vae, latents)
 
 
 def euler(
     said: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, context: torch.Tensor,
     steps: int, cfg: float, shift: float, seen: Callable[..., None] | None = None,
+    fresh: Callable[[], torch.Tensor] | None = None,
 ) -> torch.Tensor:  # fmt: skip
     """The latent at the end of the way from noise x (B,16,F,h,w).
 
@@ -95,6 +105,8 @@ def euler(
         said: (x, noise levels (B,), context) -> velocity. context: (2B,M,4096), B prompts and B null prompts; at cfg 1
             the null prompts are not asked. seen: called at each step with the noise level, x, and the velocities under
             prompt and null prompt.
+        fresh: gives new noise of x's shape; with it every step but the last goes further down and comes back up by it
+            (ancestral, eta 1, for flow matching: `renoised`). None: nothing random.
     """
     for sigma, lower in pairwise(shifted_sigmas(steps, shift).tolist()):
         if cfg == 1:
@@ -103,8 +115,19 @@ def euler(
             wanted, unguided = said(torch.cat([x, x]), x.new_full((2 * len(x),), sigma), context).chunk(2)
         if seen:
             seen(sigma, x, wanted, unguided)
-        x = x + (lower - sigma) * (unguided + cfg * (wanted - unguided))
+        velocity = unguided + cfg * (wanted - unguided)
+        if fresh and lower > 0:
+            down = lower * lower / sigma
+            x = renoised(x + (down - sigma) * velocity, down, lower, fresh())
+        else:
+            x = x + (lower - sigma) * velocity
     return x
+
+
+def renoised(x: torch.Tensor, sigma: float, higher: float, noise: torch.Tensor) -> torch.Tensor:
+    """x at noise level sigma brought up to the level `higher` by independent noise: its variance is that level's."""
+    share = (1 - higher) / (1 - sigma)
+    return share * x + (higher**2 - (share * sigma) ** 2) ** 0.5 * noise
 
 
 @torch.inference_mode()

@@ -1,8 +1,10 @@
+from functools import partial
+
 import pytest
 import torch
 
-from vmt.demo.sampling import decode, load_dit, load_vae, sample
-from vmt.demo.train_dit import latent_scale
+from vmt.demo.sampling import decode, euler, load_dit, load_vae, renoised, sample
+from vmt.demo.train_dit import latent_scale, velocity
 from vmt.demo.train_vae import save_half
 from vmt.demo.vocabulary import encode
 from vmt.demo.wan_dit import WanDiT, WanShape
@@ -50,6 +52,50 @@ def test_euler_and_guidance_land_where_the_velocity_points(vae, perfect, cfg, st
     torch.testing.assert_close(frames, expected, atol=0.02, rtol=0)  # decoded in bfloat16
     assert len(dit.calls) == steps and dit.calls[0] == 1000
     assert dit.asked == [1 if cfg == 1 else 2] * steps, "without guidance the null prompt is not asked"
+
+
+def test_ancestral_steps_keep_the_noise_level(vae, perfect):
+    """By a model that knows the clean latent, x at every level is that latent under as much noise as the level says."""
+    dit, levels = perfect(), []
+    wanted = torch.zeros(1, 16, 9, 16, 16)
+    dit.wanted, dit.unguided = wanted, wanted
+    original = dit.forward
+
+    def note(x, timestep, context):
+        levels.append((timestep[0].item() / 1000, x[:1].std().item()))
+        return original(x, timestep, context)
+
+    dit.forward = note
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(wanted.shape, generator=generator)
+    said = partial(velocity, dit)
+    context = torch.stack([encode("a red circle")[0], encode("")[0]])
+    end = euler(said, x, context, 8, 4.0, 5.0, fresh=lambda: torch.randn(x.shape, generator=generator))
+    assert len(levels) == 8 and end.abs().max() < 1e-4
+    for level, found in levels:
+        assert found == pytest.approx(level, rel=0.02)
+
+
+def test_ancestral_clips_are_others_and_the_same_in_any_batch(vae):
+    torch.manual_seed(1)
+    dit = WanDiT(WanShape(128, 128, 1))
+    with torch.no_grad():
+        dit.head.head.weight.normal_(std=0.02)
+
+    def draw(num, seed, ancestral=True):
+        return sample(dit, vae, ["a red circle"] * num, 3, num_frames=5, size=32, seed=seed, ancestral=ancestral)
+
+    both = draw(2, 7)
+    torch.testing.assert_close(draw(1, 8)[0], both[1], atol=0.02, rtol=0)
+    assert torch.equal(draw(2, 7), both)
+    assert (draw(2, 7, False) - both).abs().max() > 0.1
+
+
+def test_renoised_is_what_the_level_has():
+    clean, old, new = torch.randn(3, 200_000, generator=torch.Generator().manual_seed(0)).double()
+    x = renoised(0.3 * clean + 0.7 * old, 0.7, 0.9, new)
+    assert (x - 0.1 * clean).std().item() == pytest.approx(0.9, rel=0.01)
+    assert (x * clean).mean().item() == pytest.approx(0.1, abs=0.01)
 
 
 def test_schedule_is_shifted(vae, perfect):

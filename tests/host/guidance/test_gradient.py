@@ -75,7 +75,9 @@ def test_gradient_is_that_of_finite_differences(model, inside, grad_scope, guida
                     # Along random parts of the gradient: a wholly random direction has almost no slope to measure.
                     direction = gradient * torch.rand(gradient.shape, generator=generator)
                     direction /= direction.norm()
-                    measured = (4 * slope(direction, step) - slope(direction, 2 * step)) / 3  # without the third derivative
+                    measured = (
+                        4 * slope(direction, step) - slope(direction, 2 * step)
+                    ) / 3  # without the third derivative
                     expected = (gradient.double() * direction.double()).sum().item()
                     worst = max(worst, abs(measured / expected - 1))
         return worst
@@ -134,7 +136,7 @@ def test_a_shared_prediction_is_as_good_as_one_of_its_own(model, inside, guidanc
         sampled(x, sigmas[:1], **last.kept_in(extra_args))
         assert extra_args["model_options"] == before, "the options that were given are not changed"
         results = []
-        for velocity in (None, last.velocity):
+        for velocity in (None, last.velocity_at(x, sigmas[0])):
             with grad_scope():
                 leaf = x.clone().requires_grad_()
                 options = extra_args["model_options"]
@@ -143,7 +145,7 @@ def test_a_shared_prediction_is_as_good_as_one_of_its_own(model, inside, guidanc
                 results.append((loss.item(), torch.autograd.grad(loss, leaf)[0]))
         return results
 
-    assert last.velocity is None
+    assert last.clean_at(torch.tensor(0.9)) is None
     own, shared = inside(model, look)
     assert shared[0] == pytest.approx(own[0], rel=1e-4) and relative(shared[1], own[1]) < 1e-3
 
