@@ -127,6 +127,8 @@ def guided_model(
     attention = replace(chosen.attention, blocks=blocks)
     if options.size != AUTO:
         attention = replace(attention, size=options.size)
+    elif amf is not None and amf.half is None:  # frames too small to be halved
+        attention = replace(attention, size="full")
     return attach_attention_guidance(model, amf, attention, options.checkpoint, mask)
 
 
@@ -138,7 +140,7 @@ class MotionGuidance(io.ComfyNode):
             display_name="Motion Guidance",
             category="VMT",
             description="Makes a Wan model follow the motion of a reference. Place it last on the MODEL line, before "
-            "KSampler, KSampler (Advanced) or SamplerCustomAdvanced; euler suits it best.",
+            "KSampler, KSampler (Advanced) or SamplerCustomAdvanced; euler and euler_ancestral suit it best.",
             inputs=[io.Model.Input("model", tooltip="A Wan model."), *guidance_inputs()],
             outputs=[io.Model.Output(display_name="model")],
         )

@@ -46,7 +46,8 @@ class MotionGuidanceSampler(io.ComfyNode):
                     "sampler_name",
                     options=comfy.samplers.KSampler.SAMPLERS,
                     default="euler",
-                    tooltip="euler suits guidance best; samplers that remember earlier steps lose them at guided ones.",
+                    tooltip="euler and euler_ancestral suit guidance best; samplers that remember earlier steps lose "
+                    "them at guided ones.",
                 ),
                 io.Combo.Input(
                     "scheduler",

@@ -29,15 +29,15 @@ class Preset:
 
 
 SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, smoothing=0.7, share_forward=True)
+QUALITY = Preset(
+    "two gradients through the model at up to fourteen steps",
+    replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),
+    replace(LATENT, strength=0.016),
+)
 PRESETS = {
-    "quality": Preset(
-        "two gradients through the model at up to fourteen steps",
-        replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),
-        replace(LATENT, strength=0.016),
-    ),
+    "quality": QUALITY,
     "balanced": Preset(
-        "one gradient through the model at five steps",
-        replace(SHARED, strength=0.14, sigma_end=0.88, inner_steps=1, max_steps=5),
+        "the same at half the height and width", replace(QUALITY.attention, size="half"), QUALITY.latent
     ),
     "free": Preset("no pass through the model"),
 }

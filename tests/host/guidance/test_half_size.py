@@ -61,6 +61,20 @@ def test_it_counts_with_each_preset_that_looks_at_attention(guided, preset):
     assert not torch.equal(guided(preset=preset), guided("full", preset=preset))
 
 
+def test_the_preset_balanced_is_quality_at_half_size(guided):
+    assert torch.equal(guided("auto", preset="balanced"), guided("half", preset="quality"))
+    assert torch.equal(guided("auto", preset="quality"), guided("full", preset="balanced"))
+
+
+def test_a_preset_takes_full_size_where_frames_are_too_small(guided, sample, graph, given):
+    small = {"samples": given["reference"]["samples"][..., :4]}
+    empty = {"samples": torch.zeros_like(small["samples"])}
+    give, amf = {"small": small, "empty": empty}, {"reference": ["small", 0]}
+    results = [guided(size, preset="balanced", amf=amf, give=give) for size in ("auto", "full")]
+    assert torch.equal(*results)
+    assert not torch.equal(results[0], sample(graph.loader(), graph.ksampler(("model", 0)), give=give))
+
+
 def test_it_costs_less(guided, pack):
     compute, flops = pack("vmt.bench.compute").Compute, {}
     for size in ("half", "full"):
