@@ -1,8 +1,9 @@
-"""What ComfyUI needs to start beside a PyTorch for which torchvision or torchaudio has no fitting build, and to decode
-small videos on a CPU in a fraction of the time.
+"""What ComfyUI needs to start beside a PyTorch for which torchvision or torchaudio has no fitting build, to decode
+small videos on a CPU in a fraction of the time, and to draw new noise there.
 
 Nothing happens where it is not needed: the import of torchvision is repeated only if it failed for want of its compiled
-operators, torchaudio is replaced only if there is none, and only float32 on the CPU is convolved in another way.
+operators, torchaudio is replaced only if there is none, only float32 on the CPU is convolved in another way, and noise
+is left alone where the host has mended it.
 PyTorch itself is not imported here, since ComfyUI sets its environment variables first.
 """
 
@@ -82,6 +83,31 @@ def _conv3d_through_onednn(plain):
     return conv3d
 
 
+def _run_sampling(run, module):
+    run(module)
+    module.default_noise_sampler = _noise_of_its_own(module.default_noise_sampler)
+
+
+def _noise_of_its_own(made):
+    """The host's `default_noise_sampler`, which on a CPU shall not give the noise again that a video began with.
+
+    ComfyUI 0.3.75 starts both from the same seed, and on a CPU from the same generator: an ancestral sampler then adds
+    the noise that is there already, a third more than its first steps should have. Later hosts count one up, as here.
+    """
+    import torch
+
+    def default_noise_sampler(x, seed=None):
+        on_cpu = seed is not None and x.device.type == "cpu"
+        return made(x, (seed + 1) % 2**64 if on_cpu and repeats() else seed)
+
+    @functools.cache
+    def repeats():
+        drawn = made(torch.zeros(4), 7)(None, None)
+        return torch.equal(drawn, torch.randn(4, generator=torch.Generator().manual_seed(7)))
+
+    return default_noise_sampler
+
+
 def _stand_in(name):
     module = types.ModuleType(name, "Stands in for torchaudio, which is not installed: audio nodes do not work.")
     module.__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
@@ -93,7 +119,11 @@ def _stand_in(name):
 
 def apply():
     """To be called once, before the host is imported."""
-    runs = {"torchvision": _run_torchvision, "torch.nn.functional": _run_functional}
+    runs = {
+        "torchvision": _run_torchvision,
+        "torch.nn.functional": _run_functional,
+        "comfy.k_diffusion.sampling": _run_sampling,
+    }
     watched = {finder.name for finder in sys.meta_path if isinstance(finder, _Watch)}
     for name in runs.keys() - watched - set(sys.modules):
         sys.meta_path.insert(0, _Watch(name, runs[name]))

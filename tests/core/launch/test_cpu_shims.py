@@ -82,3 +82,26 @@ def test_without_the_work_around_they_would_not():
     code += " torch.nn.functional.conv3d(torch.randn(1, 4, 3, 9, 9), torch.randn(6, 4, 3, 3, 3))\n"
     code += "print('aten::slow_conv3d_forward' in {event.key for event in told.key_averages()})"
     assert run(code) == ["True"]
+
+
+@pytest.mark.parametrize("mended", [False, True])
+def test_new_noise_is_not_the_noise_a_video_began_with(tmp_path, mended):
+    """Both kinds of host give what the later ones do; without a seed nothing is changed."""
+    folder = tmp_path / "comfy" / "k_diffusion"
+    folder.mkdir(parents=True)
+    (folder / "sampling.py").write_text(
+        "import torch\n"
+        "def default_noise_sampler(x, seed=None):\n"
+        f"    if seed is not None and {mended}: seed += 1\n"
+        "    generator = None if seed is None else torch.Generator().manual_seed(seed)\n"
+        "    return lambda sigma, sigma_next: torch.randn(x.size(), generator=generator)\n"
+    )
+    code = (
+        "cpu_shims.apply(); import torch; from comfy.k_diffusion import sampling\n"
+        "x = torch.zeros(3, 5); draw = sampling.default_noise_sampler(x, seed=2**64 - 2)\n"
+        "generator = torch.Generator().manual_seed(2**64 - 1)\n"
+        "print(all(torch.equal(draw(1, 0), torch.randn(3, 5, generator=generator)) for _ in range(3)))\n"
+        "torch.manual_seed(3); expected = torch.randn(3, 5)\n"
+        "torch.manual_seed(3); print(torch.equal(sampling.default_noise_sampler(x)(1, 0), expected))\n"
+    )
+    assert run(code, tmp_path) == ["True", "True"]

@@ -2,6 +2,7 @@
 
 import re
 import types
+from dataclasses import replace
 
 import pytest
 import torch
@@ -99,8 +100,12 @@ def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
     for free in (10**12, needed["none"] - 1, needed["selective"], needed["selective"] - 1, 0):
         monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device, free=free: free)
         ways.append(engine.ways(sampled, x))
-    everything = ("none", "selective", "block")
+    everything = ("none", "selective", "block", "half size")
     assert ways == [everything, everything[1:], everything[1:], everything[2:], everything[2:]]
+    monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device: needed["none"] // 4)
+    halved = sampling.AttentionGuidance(flow, replace(config, size="half"), None, engine.wan)
+    assert halved.ways(sampled, x) == everything[:3], "a fourth of the tokens"
+    assert halved.ways(sampled, torch.zeros(2)) == everything[1:3]
 
 
 def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, pack):
