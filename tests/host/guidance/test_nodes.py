@@ -28,18 +28,20 @@ def inputs_of(host):
 def test_defaults_are_those_of_the_settings(inputs_of, pack):
     guidance = pack("vmt.guidance.config").GuidanceConfig()
     flow = pack("vmt.signals.attention_flow").AttentionFlowConfig()
-    checked = set()
+    checked, of_presets = set(), {"blocks": "all", "size": "auto"}
     for node_id in ("VMT_MotionGuidance", "VMT_MotionGuidanceSampler", "VMT_GuidanceOptions", "VMT_ExtractAMF"):
         for name, options in inputs_of(node_id).items():
             for config in (guidance, flow):
                 value = getattr(config, name, None)
-                if value is not None and "default" in options and name != "blocks":
+                if value is not None and "default" in options and name not in of_presets:
                     assert options["default"] == value, (node_id, name)
                     checked.add(name)
     fields = {field.name for config in (guidance, flow) for field in dataclasses.fields(config)}
-    assert fields - checked == {"blocks", "tile", "head_indices"}, (
+    assert fields - checked == {*of_presets, "tile", "head_indices"}, (
         "tile is two inputs; the others stay at their default"
     )
+    rare = inputs_of("VMT_GuidanceOptions")
+    assert {name: rare[name]["default"] for name in of_presets} == of_presets
     extract = inputs_of("VMT_ExtractAMF")
     assert (extract["tile_rows"]["default"], extract["tile_columns"]["default"]) == flow.tile
 
