@@ -35,7 +35,7 @@ UPDATE, DECAY, SMOOTHING, REUSE, TURN, WINDOWS, SIZE = (
     f"{OPTIONS}.{name}"
     for name in ("update", "strength_decay", "smoothing", "reuse_steps", "turn", "window_share", "size")
 )
-SAMPLERS = ("heun", "dpmpp_2m", "uni_pc", "euler_ancestral")
+SAMPLERS = ("euler", "heun", "dpmpp_2m", "uni_pc")
 STARTED = "started from the noised reference"
 SETTINGS: dict[str, list[str]] = {
     AS_IT_IS: [],
