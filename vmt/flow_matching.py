@@ -26,6 +26,11 @@ def noise_from_velocity(x: Tensor, velocity: Tensor, sigma: float | Tensor) -> T
     return x + (1 - _per_sample(sigma, x)) * velocity
 
 
+def velocity_from_clean(x: Tensor, clean: Tensor, sigma: float | Tensor) -> Tensor:
+    """Velocity that leads from x at noise level sigma, above 0, to a clean latent: (x - clean) / sigma."""
+    return (x - clean) / _per_sample(sigma, x)
+
+
 def timestep(sigma: float | Tensor, multiplier: float = 1000.0) -> float | Tensor:
     """What the model is told; keep it float32, since bfloat16 has a spacing of 4 above 512."""
     return sigma * multiplier

@@ -14,6 +14,7 @@ from comfy.patcher_extension import WrappersMP, add_wrapper
 from torch import Tensor
 
 from ...vmt.errors import InputError, StateError, UnsupportedModelError
+from ...vmt.flow_matching import velocity_from_clean
 from ...vmt.token_grid import TokenGrid
 from .checkpoint import checkpointed
 
@@ -97,7 +98,7 @@ def predicted_velocity(model, conds: list[dict], x: Tensor, sigma: Tensor, model
     with torch.no_grad():
         start = x.detach()
         clean = comfy.samplers.calc_cond_batch(model, [conds], start, sigma, plain_options(model_options))[0]
-        return (start - clean) / sigma.reshape(-1, *[1] * (x.ndim - 1))
+        return velocity_from_clean(start, clean, sigma)
 
 
 def _num_front_tokens(model, conds: list[dict], grid: TokenGrid) -> int:

@@ -18,6 +18,7 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor
 
 from ...vmt.errors import InputError
+from ...vmt.flow_matching import velocity_from_clean
 from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.guidance.gradient_skip import GradientSkip
 from ...vmt.guidance.optimize_latent import optimize_latent
@@ -156,8 +157,8 @@ class Guidance:
                 number = sum(level >= float(sigmas[i]) for level in levels)
                 title = f"Motion guidance: step {number} of {len(levels)}"
                 skip.begin_step(clean)
-                shares = self.needs_prediction or config.share_forward
-                velocity = last.velocity_at(x, sigmas[i]) if shares else None
+                shares = clean is not None and (self.needs_prediction or config.share_forward)
+                velocity = velocity_from_clean(x, clean, sigmas[i]) if shares else None
                 step = partial(self._guided_step, model, x, sigmas[i], extra_args, skip, title, velocity)
                 return memory.run(step, lambda: self.ways(model, x))
 

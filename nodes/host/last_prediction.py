@@ -28,11 +28,6 @@ class LastPrediction:
             return None
         return self._prompt + (1 - sigma / self._level) * (self._guided - self._prompt)
 
-    def velocity_at(self, x: Tensor, sigma: Tensor) -> Tensor | None:
-        """Velocity (noise - clean) from x (B, C, F, h, w) at noise level sigma to that clip; None likewise."""
-        clean = self.clean_at(sigma)
-        return None if clean is None else (x - clean) / sigma
-
     def _look(self, args: dict) -> Tensor:
         self._level = args["sigma"].reshape(-1, *[1] * (args["input"].ndim - 1))
         self._prompt, self._guided = args["cond_denoised"], args["denoised"]

@@ -8,7 +8,7 @@ import comfy.utils
 import torch
 from torch import Tensor
 
-from ...vmt.flow_matching import seeded_noise
+from ...vmt.flow_matching import seeded_noise, velocity_from_clean
 from ...vmt.half_size import half_clean, half_grid, half_latent
 from ...vmt.inversion.ode import integrate, inversion_sigmas
 from ...vmt.token_grid import TokenGrid
@@ -55,15 +55,16 @@ def look_at_reference(
         def velocity(x, sigma):
             # At 0 the velocity cannot be told from the clean latent; the model was trained from its lowest level on.
             level = max(sigma, float(guider.inner_model.model_sampling.sigma_min))
-            return (x - model(x, level * ones, **extra_args)) / level
+            return velocity_from_clean(x, model(x, level * ones, **extra_args), level)
 
         if mode == "ode_inversion" and sigma > 0:
             shift = getattr(guider.inner_model.model_sampling, "shift", 1.0)
             levels = inversion_sigmas(steps, sigma, shift)
             x = integrate(x, velocity, levels, callback=lambda info: progress.update(1))
 
+        options = extra_args["model_options"]
+
         def take(x, level, clean, prompts, tap):
-            options = extra_args["model_options"]
             found = capture_queries_keys(guider.inner_model, prompts, x, level * ones, options, tap)
             queries, keys = map(_stored, found)
             looks.append(Look(tap.grid, float(level), queries, keys, clean.float().cpu()))
@@ -71,12 +72,8 @@ def look_at_reference(
         prompts, clean = guider.conds["positive"], model.latent_image
         take(x, sigma, clean, prompts, tap)
         if half:
-            take(
-                *half_latent(x, torch.tensor(sigma)),
-                half_clean(clean),
-                half_prompts(prompts, x),
-                replace(tap, grid=half),
-            )
+            x_half, level = half_latent(x, torch.tensor(sigma))
+            take(x_half, level, half_clean(clean), half_prompts(prompts, x), replace(tap, grid=half))
         progress.update(1)
         return x
 

@@ -11,6 +11,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...vmt.errors import InputError, StateError
+from ...vmt.flow_matching import velocity_from_clean
 from ...vmt.lora.head_roles import HeadRoles, assign_roles, head_ratio
 from ...vmt.token_grid import TokenGrid
 from .capture import check_form, plain_attention, plain_block, plain_options
@@ -71,7 +72,7 @@ class TuningPass:
         comfy.model_management.throw_exception_if_processing_interrupted()
         sigmas = torch.full((x.shape[0],), sigma, device=x.device)
         clean = comfy.samplers.calc_cond_batch(self.model, [self.guider.conds["positive"]], x, sigmas, options)[0]
-        velocity = (x - clean.float()) / sigma
+        velocity = velocity_from_clean(x, clean.float(), sigma)
         return self.scale.enlarge([velocity])[0] if velocity.requires_grad else velocity
 
     def _options(self, rope_factor: float, around: Callable[[int, Callable], Callable]) -> dict:

@@ -14,6 +14,13 @@ def test_velocity_leads_back_to_clean_and_noise(sigma):
     torch.testing.assert_close(flow_matching.noise_from_velocity(x, velocity, sigma), noise)
 
 
+@pytest.mark.parametrize("sigma", [0.3, 1.0, torch.tensor(0.4).double(), torch.tensor([0.2, 0.9]).double()])
+def test_velocity_to_a_clean_latent(sigma):
+    clean, noise = torch.randn(2, 2, 4, 3, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = flow_matching.noised(clean, noise, sigma)
+    torch.testing.assert_close(flow_matching.velocity_from_clean(x, clean, sigma), noise - clean)
+
+
 def test_one_level_per_sample_equals_one_by_one():
     clean, noise = torch.randn(2, 3, 4, 2, 5, 5, generator=torch.Generator().manual_seed(0))
     together = flow_matching.noised(clean, noise, torch.tensor([0.1, 0.5, 0.9]))

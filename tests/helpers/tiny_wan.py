@@ -73,6 +73,15 @@ def given():
 
 
 @pytest.fixture(scope="session")
+def regions():
+    """Two region masks (1, 64, 64): the whole frame, and its left half."""
+    whole = torch.ones(1, 64, 64)
+    left = whole.clone()
+    left[:, :, 32:] = 0
+    return whole, left
+
+
+@pytest.fixture(scope="session")
 def graph(tiny_wan):
     """Makers of API-form nodes with this pack's defaults, to be changed by keyword."""
 

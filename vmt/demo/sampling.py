@@ -115,12 +115,10 @@ def euler(
             wanted, unguided = said(torch.cat([x, x]), x.new_full((2 * len(x),), sigma), context).chunk(2)
         if seen:
             seen(sigma, x, wanted, unguided)
-        velocity = unguided + cfg * (wanted - unguided)
-        if fresh and lower > 0:
-            down = lower * lower / sigma
-            x = renoised(x + (down - sigma) * velocity, down, lower, fresh())
-        else:
-            x = x + (lower - sigma) * velocity
+        down = lower * lower / sigma if fresh else lower
+        x = x + (down - sigma) * (unguided + cfg * (wanted - unguided))
+        if down < lower:
+            x = renoised(x, down, lower, fresh())
     return x
 
 

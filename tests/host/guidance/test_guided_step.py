@@ -140,11 +140,9 @@ def test_two_prompts_are_averaged(given, guided, caplog):
     assert torch.isfinite(other).all() and not torch.equal(other, twice)
 
 
-def test_region_limits_what_is_followed(guided, given):
+def test_region_limits_what_is_followed(guided, given, regions):
     """A region of the whole frame is no region; half of it is another guidance."""
-    whole = torch.ones(1, 64, 64)
-    half = whole.clone()
-    half[:, :, 32:] = 0
+    whole, half = regions
     base = guided()
     assert torch.equal(guided(region=["mask", 0], give={"mask": whole}), base)
     assert not torch.equal(guided(region=["mask", 0], give={"mask": half}), base)

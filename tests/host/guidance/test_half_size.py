@@ -9,7 +9,7 @@ from vmt.launch.run_result import NodeFailed
 
 @pytest.fixture
 def guided(sample, graph):
-    def run(size="half", give=None, amf=None, want=None, **settings):
+    def run(size="half", give=None, amf=None, **settings):
         rare = {"update": "rms", "strength_decay": 0.0, "loss_floor": 0.0, "blocks": "all", "checkpoint": "auto"}
         options = graph.node("VMT_GuidanceOptions", **rare, size=size)
         parts = graph.loader(), graph.amf(**(amf or {})), {"options": options}
@@ -85,10 +85,8 @@ def test_it_costs_less(guided, pack):
     assert flops["half"] < 0.8 * flops["full"]
 
 
-def test_a_region_counts_at_half_size_too(guided):
-    whole = torch.ones(1, 64, 64)
-    left = whole.clone()
-    left[:, :, 32:] = 0
+def test_a_region_counts_at_half_size_too(guided, regions):
+    whole, left = regions
     base = guided()
     assert torch.equal(guided(region=["mask", 0], give={"mask": whole}), base)
     assert not torch.equal(guided(region=["mask", 0], give={"mask": left}), base)

@@ -83,10 +83,8 @@ def test_every_sampler(guided, plain, preset, sampler):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_region_limits_a_preset(guided, preset):
-    whole = torch.ones(1, 64, 64)
-    half = whole.clone()
-    half[:, :, 32:] = 0
+def test_a_region_limits_a_preset(guided, regions, preset):
+    whole, half = regions
     base = guided(preset)
     assert torch.equal(guided(preset, region=["mask", 0], give={"mask": whole}), base)
     assert not torch.equal(guided(preset, region=["mask", 0], give={"mask": half}), base)
