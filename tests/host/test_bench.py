@@ -10,6 +10,7 @@ from vmt.bench import command, cost, cost_rows, wall_clock
 from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
 from vmt.bench.fake_wan import FakeWan
+from vmt.bench.figure_tables import FigureTables
 from vmt.bench.filmed import filmed_cases
 from vmt.bench.methods import load
 from vmt.bench.runs import BenchRuns, loading
@@ -41,7 +42,8 @@ def untimed(figures):
 def test_methods_run_are_judged_and_kept(server, tmp_path):
     case, other = bench_cases("single_object", 2)
     workflow = changed(api_graph.load(WORKFLOW), QUICK)
-    with BenchRuns(tmp_path, server=server, workflow=workflow) as runs:
+    tables = FigureTables(tmp_path / "tables")
+    with BenchRuns(tmp_path, server=server, workflow=workflow, tables=tables) as runs:
         results = {name: runs.result(name, case, other) for name in METHODS}
     assert [result.skipped for result in results.values()] == [""] * len(METHODS)
     figures = {name: result.figures for name, result in results.items()}
@@ -55,6 +57,9 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
         (tmp_path / name / f"{case.name}.json").unlink()
     with BenchRuns(tmp_path, workflow=workflow) as runs:  # starts no host
         assert {name: runs.result(name, case, other).figures for name in METHODS} == figures
+    with BenchRuns(tmp_path / "another", workflow=workflow, tables=FigureTables(tmp_path / "tables")) as runs:
+        known = {name: runs.result(name, case, other).figures for name in METHODS}  # nor does this
+    assert known == {name: pytest.approx(figures[name], rel=1e-5) for name in METHODS}
     assert {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS} == videos
 
 

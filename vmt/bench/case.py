@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 Figures = dict[str, float | bool | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures of one method on one case with "seconds", or why there are none."""
+
+    figures: Figures | None
+    skipped: str = ""
 
 
 class HasFrames(Protocol):

@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -28,8 +28,9 @@ from ..launch.server import Server
 from ..metrics.steadiness import diversity
 from ..video import ReferenceConfig, write_video
 from ..whole_file import whole_file
-from .case import Case, Figures, HasFrames
+from .case import Case, Figures, HasFrames, Result
 from .clip_models import ClipModels
+from .figure_tables import FigureTables
 from .frame_strip import read_strip, strip
 from .methods import load
 from .methods.method import Method
@@ -51,14 +52,6 @@ def loading(workflow: dict) -> ReferenceConfig:
     return ReferenceConfig(**values)
 
 
-@dataclass(frozen=True)
-class Result:
-    """figures of `judge` with "seconds", or why there are none."""
-
-    figures: Figures | None
-    skipped: str = ""
-
-
 class BenchRuns:
     """A host that is started when the first run needs it.
 
@@ -70,14 +63,15 @@ class BenchRuns:
         server: one that runs already. workflow: the API-form graph that methods change.
         seeds: how many videos are made of a case; the first is judged, all together give the diversity.
         clip: the models that CLIP's figures are told by; none leaves them out.
+        tables: what they hold is not run again, and every result is added to them.
     """
 
     def __init__(
         self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None,
-        seeds: int = 1, clip: ClipModels | None = None,
+        seeds: int = 1, clip: ClipModels | None = None, tables: FigureTables | None = None,
     ):  # fmt: skip
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
-        self._seeds, self._clip_models = seeds, clip
+        self._seeds, self._clip_models, self._tables = seeds, clip, tables
         graph = workflow or api_graph.load(WORKFLOW)
         # What is uploaded is cut and resampled already.
         self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
@@ -104,6 +98,14 @@ class BenchRuns:
         Args:
             other: the case whose reference a method is given that wants an unrelated one.
         """
+        if self._tables and (known := self._tables.get(name, case.category, case.name)):
+            return known
+        result = self._kept_or_made(name, case, other)
+        if self._tables:
+            self._tables.add(name, case.category, case.name, result)
+        return result
+
+    def _kept_or_made(self, name: str, case: Case, other: Case) -> Result:
         kept = self.folder / name / f"{case.name}.json"
         if kept.exists():
             return Result(**json.loads(kept.read_text(encoding="utf-8")))

@@ -22,6 +22,7 @@ from ..launch import host_tree
 from .case import Case, Figures
 from .cases import SPLITS, bench_cases
 from .clip_models import clip_models, why_absent
+from .figure_tables import FigureTables
 from .filmed import CATEGORY, filmed_cases
 from .methods import NAMES, load
 from .motions import CATEGORIES
@@ -75,6 +76,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--clip-text", metavar="NAME", help="the text encoder of that CLIP")
     parser.add_argument("--out", type=Path, default=Path("bench-transfer"), help="where results are kept")
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR",
+        help="tables of every case's figures, such as vmt/bench/results/v1: what is in them is not run, what is run is "
+        "added",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
     parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
     parser.add_argument("--half", action="store_true", help="the host's models in bfloat16: faster on recent CPUs")
@@ -99,7 +105,13 @@ def main(argv: list[str]) -> int:
     if clip:
         settings["clip"] = vars(clip)
     _claim(options.out, settings)
-    scores, skipped, compute = _run(options, workflow, methods, cases, clip)
+    known = None
+    if options.figures:
+        if options.html:
+            raise InputError("--html shows videos, and --figures holds none. Give one of them.")
+        _claim(options.figures, settings)
+        known = FigureTables(options.figures)
+    scores, skipped, compute = _run(options, workflow, methods, cases, clip, known)
     figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
     split = None if options.clips else next((name for name, seed in SPLITS.items() if seed == options.seed), None)
     absent = why_absent(options.clip_vision, options.clip_text)
@@ -152,12 +164,12 @@ def _cases(options: argparse.Namespace, workflow: dict) -> dict[str, list[Case]]
     }
 
 
-def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]], clip):
+def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]], clip, known):
     """category -> method -> case name -> figures, the same of reasons why there are none, and method -> compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
-    with BenchRuns(options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip) as runs:
+    with BenchRuns(options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip, tables=known) as runs:
         first = next(iter(cases.values()))
         compute = {}
         for name in methods:

@@ -63,9 +63,9 @@ def work(command: str, rest: list[str]) -> int:
     # Being told to end then runs the `finally` and `with` blocks, which end the server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if command == "test":
-        import pytest
+        from .run_tests import run as run_tests
 
-        return int(pytest.main(["--rootdir", str(CLONE), "-c", str(CLONE / "pyproject.toml"), *rest]))
+        return run_tests(rest)
     if command == "train":
         from ..demo.train import main as train
 

@@ -31,6 +31,7 @@ ALSO = (
     "matplotlib",
     "pytest",
     "pytest-timeout",
+    "pytest-xdist",
     "selenium",
 )
 # torch and torchvision come first and on their own; torchaudio has no build for this torch; the other two are

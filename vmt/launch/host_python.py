@@ -19,6 +19,8 @@ ALSO = {
     "cv2": "opencv-python-headless",
     "pytest": "pytest",
     "pytest_timeout": "pytest-timeout",
+    "xdist": "pytest-xdist",
+    "execnet": "execnet",
     "iniconfig": "iniconfig",
     "pluggy": "pluggy",
     "packaging": "packaging",

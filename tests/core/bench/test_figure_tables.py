@@ -1,0 +1,39 @@
+import pytest
+
+from vmt.bench.case import Result
+from vmt.bench.figure_tables import FigureTables
+from vmt.errors import InputError
+
+FIGURES = {"centred_correlation": 0.123456789, "colour_right": True, "epe_px": None, "steps": 4, "told": 'a "b", c\nd'}
+
+
+def test_what_is_added_is_there_again(tmp_path):
+    FigureTables(tmp_path).add("free", "camera", "camera-001", Result(FIGURES))
+    tables = FigureTables(tmp_path)
+    assert tables.get("free", "camera", "camera-001").figures == {**FIGURES, "centred_correlation": 0.123457}
+    for asked in (("balanced", "camera", "camera-001"), ("free", "single", "camera-001"), ("free", "camera", "b")):
+        assert tables.get(*asked) is None
+
+
+def test_cases_stand_in_order_with_what_was_left_out(tmp_path):
+    tables = FigureTables(tmp_path)
+    tables.add("free", "camera", "b", Result(None, "The host said: no, and\nno."))
+    tables.add("free", "camera", "c", Result({"epe_px": 2.0, "diversity": 1.0}))
+    FigureTables(tmp_path).add("free", "camera", "a", Result({"epe_px": 1.5}))
+    again = FigureTables(tmp_path)
+    assert again.get("free", "camera", "b") == Result(None, "The host said: no, and\nno.")
+    assert again.get("free", "camera", "a").figures == {"epe_px": 1.5}
+    assert again.get("free", "camera", "c").figures == {"epe_px": 2.0, "diversity": 1.0}
+    rows = (tmp_path / "free" / "camera.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows if row[1:2] == ","] == ["a", "b", "c"]
+    assert list(tmp_path.rglob("*.partial")) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["name,value\na,1\n", "case,skipped,epe_px\na,,one\n", "case,skipped,epe_px\na,,1,2\n"]
+)
+def test_another_table_is_refused(tmp_path, text):
+    (tmp_path / "free").mkdir()
+    (tmp_path / "free" / "camera.csv").write_text(text)
+    with pytest.raises(InputError, match=r"camera\.csv is no table of the bench's figures"):
+        FigureTables(tmp_path).get("free", "camera", "a")
