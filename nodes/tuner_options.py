@@ -79,6 +79,11 @@ class TunerOptions(io.ComfyNode):
                     tooltip="End a stage after so many looks at held-out noise (every 25 steps) without a lower loss; "
                     "0: never.",
                 ),
+                io.Float.Input(
+                    "sigma_end", default=DEFAULT.sigma_end, min=0.0, max=0.99, step=0.01, round=0.0001,
+                    tooltip="Learn the motion at noise levels down to this one. Above 0.7 nearly all of it is decided, "
+                    "and fewer steps do.",
+                ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],
         )  # fmt: skip

@@ -117,7 +117,7 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
             Stage(
                 TEMPORAL, sparse, config.temporal_steps, config.learning_rate, motion_weight=config.motion_weight,
                 motion_loss=config.motion_loss, level_weights=config.level_weights,
-                strengths={SPATIAL: float(config.spatial_on)},
+                sigma_end=config.sigma_end, strengths={SPATIAL: float(config.spatial_on)},
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]

@@ -1,12 +1,11 @@
 """The bench in a real host: few steps, so only that methods run, are judged and kept."""
 
 import json
-import sys
 
 import pytest
 from clip_files import TEXT, VISION, write_clip
 
-from vmt.bench import command, cost, cost_rows, wall_clock
+from vmt.bench import command, cost, cost_rows
 from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
 from vmt.bench.fake_wan import FakeWan
@@ -39,6 +38,10 @@ def untimed(figures):
     return {name: untimed(value) for name, value in figures.items() if name != "seconds"}
 
 
+def rounded(figures):
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in figures.items()}
+
+
 def test_methods_run_are_judged_and_kept(server, tmp_path):
     case, other = bench_cases("single_object", 2)
     workflow = changed(api_graph.load(WORKFLOW), QUICK)
@@ -59,7 +62,7 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
         assert {name: runs.result(name, case, other).figures for name in METHODS} == figures
     with BenchRuns(tmp_path / "another", workflow=workflow, tables=FigureTables(tmp_path / "tables")) as runs:
         known = {name: runs.result(name, case, other).figures for name in METHODS}  # nor does this
-    assert known == {name: pytest.approx(figures[name], rel=1e-5) for name in METHODS}
+    assert known == {name: rounded(figures[name]) for name in METHODS}
     assert {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS} == videos
 
 
@@ -147,16 +150,3 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     assert command.main(["transfer", *again]) == 0
     repeated = json.loads((tmp_path / "again" / "transfer.json").read_text())
     assert untimed(repeated["methods"]) == untimed(report["methods"]), "bit for bit the same"
-
-
-def test_methods_are_timed_side_by_side():
-    found = wall_clock.ratios(["free"], 1, True, changed(api_graph.load(WORKFLOW), [*QUICK, *SMALL]))
-    assert list(found) == ["unguided", "free"] and found["unguided"][1] == 1
-    assert found["free"][0] > 0 and found["free"][1] == pytest.approx(found["free"][0] / found["unguided"][0])
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is read from /proc")
-def test_memory_is_that_of_a_host_of_its_own():
-    found = wall_clock.peaks(["balanced"], True, changed(api_graph.load(WORKFLOW), [*QUICK, *SMALL]))
-    assert list(found) == ["unguided", "balanced"]
-    assert all(1e8 < held < 1e11 for held in found.values())

@@ -20,7 +20,7 @@ from ..signals.attention_flow import AttentionFlowConfig
 from . import cost_rows, tuning_rows
 from .fake_wan import CHECKPOINTS, Cost, FakeWan
 from .report import FLOOR
-from .wall_clock import peaks, ratios
+from .wall_clock import peaks, ratios, tunings
 
 # Sizes of the published weights: arXiv 2503.20314, table 2.
 SHAPES = {"wan2.1-1.3b": WanShape(1536, 8960, 30), "wan2.1-14b": WanShape(5120, 13824, 40)}
@@ -30,6 +30,7 @@ BLOCKS = {"wan2.1-1.3b": (14,), "wan2.1-14b": (14,), "demo": (2,)}
 FLOWS = {"demo": AttentionFlowConfig()}
 LARGE = AttentionFlowConfig(span=3, radius=10, tile=(3, 4))
 SHIFT = 5.0
+TUNINGS = ("decoupled_lora", "plain_lora", "stock_lora")  # methods of the bench
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -56,7 +57,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         type=int,
         default=0,
         metavar="N",
-        help="also run the demo model, on N cases, and tell the seconds and the memory",
+        help="also run the demo model, on N cases, and tell the seconds and the memory; with --tuning of one tuning of "
+        f"each of {', '.join(TUNINGS)} as well",
     )
     parser.add_argument("--half", action="store_true", help="with --timed: the host's models in bfloat16")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -93,9 +95,13 @@ def main(argv: list[str]) -> int:
                 "seconds": seconds, "seconds_ratio": ratio, "host_peak_bytes": held[name],
                 "host_peak_ratio": held[name] and held[name] / held[FLOOR],
             }  # fmt: skip
+        if options.tuning:
+            report["tunings"] = tunings(TUNINGS, options.half)
     if options.json:
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table(report["rows"]))
+    if "tunings" in report:
+        print("\n" + tunings_table(report["tunings"]))
     return 0
 
 
@@ -146,6 +152,14 @@ def table(rows: dict[str, dict[str, float]]) -> str:
             cells += _taken(row) if "seconds" in row else ["–"] * 3
         lines.append([name, *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tunings_table(rows: dict[str, dict[str, float | None]]) -> str:
+    lines = ["| tuning | seconds | host's memory, GB |", "|---|---|---|"]
+    for name, row in rows.items():
+        held = f"{row['host_peak_bytes'] / 1e9:.2f}" if row["host_peak_bytes"] else "–"
+        lines.append(f"| {name} | {row['seconds']:.0f} | {held} |")
+    return "\n".join(lines)
 
 
 def _taken(row: dict[str, float]) -> list[str]:

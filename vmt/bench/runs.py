@@ -122,6 +122,10 @@ class BenchRuns:
         """What the host takes for the method's graph on the case; of a method that needs no other case."""
         return self._made(name, load(name), case, case)["seconds"]
 
+    def node_seconds(self, name: str, case: Case) -> dict[str, float]:
+        """The same by nodes of the graph: id -> seconds."""
+        return self._made(name, load(name), case, case)["nodes"]
+
     def peak_bytes(self) -> int | None:
         """The most memory that the host has held since it was started; None where the system does not say."""
         return peak_bytes(self._host().process.pid)

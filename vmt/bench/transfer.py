@@ -89,6 +89,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
+    if options.html and options.figures:
+        raise InputError("--html shows videos, and --figures holds none. Give one of them.")
     for name in options.methods:
         load(name)
     methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
@@ -105,12 +107,9 @@ def main(argv: list[str]) -> int:
     if clip:
         settings["clip"] = vars(clip)
     _claim(options.out, settings)
-    known = None
-    if options.figures:
-        if options.html:
-            raise InputError("--html shows videos, and --figures holds none. Give one of them.")
-        _claim(options.figures, settings)
-        known = FigureTables(options.figures)
+    known = FigureTables(options.figures) if options.figures else None
+    if known:
+        _claim(known.folder, settings)
     scores, skipped, compute = _run(options, workflow, methods, cases, clip, known)
     figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
     split = None if options.clips else next((name for name, seed in SPLITS.items() if seed == options.seed), None)

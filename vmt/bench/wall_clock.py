@@ -1,4 +1,4 @@
-"""Seconds and memory of guided runs of the demo model over those of plain ones."""
+"""Seconds and memory of guided runs of the demo model over those of plain ones, and of tuning it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from ..demo.tuned_graph import TUNER_NODE
 from .cases import SPLITS, bench_cases
 from .report import FLOOR
 from .runs import BenchRuns
@@ -40,6 +41,17 @@ def peaks(methods: Sequence[str], half: bool, workflow: dict | None = None) -> d
         with tempfile.TemporaryDirectory() as folder, BenchRuns(Path(folder), half, workflow=workflow) as runs:
             runs.seconds(name, case)
             found[name] = runs.peak_bytes()
+    return found
+
+
+def tunings(methods: Sequence[str], half: bool, workflow: dict | None = None) -> dict[str, dict[str, float | None]]:
+    """Method that tunes -> "seconds" of its tuner, and "host_peak_bytes", the most that its host held meanwhile."""
+    case, found = bench_cases("single_object", 1, SPLITS["v1"])[0], {}
+    for name in methods:
+        with tempfile.TemporaryDirectory() as folder, BenchRuns(Path(folder), half, workflow=workflow) as runs:
+            seconds = runs.node_seconds(name, case)[TUNER_NODE]
+            found[name] = {"seconds": seconds, "host_peak_bytes": runs.peak_bytes()}
+            print(f"timed {name}: {seconds:.0f} s", file=sys.stderr, flush=True)
     return found
 
 

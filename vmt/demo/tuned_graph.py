@@ -9,6 +9,7 @@ from ..lora.presets import TunerConfig
 from . import api_graph
 from .demo_graph import DemoGraph
 
+TUNER_NODE = "tuner"
 AS_PRESET = {**asdict(TunerConfig()), "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0}
 TUNER = {
     "preset": "standard", "seed": 0, "motion_strength": 1.0, "appearance_strength": 0.0,
@@ -39,7 +40,7 @@ def tuned(**options) -> Callable[[DemoGraph], dict]:
             "model": sampler["model"], "vae": encode["vae"], "frames": encode["pixels"], "positive": ["caption", 0],
             "options": ["tuner options", 0],
         }  # fmt: skip
-        changed["tuner"] = {"class_type": "VMT_DecoupledLoraTuner", "inputs": inputs}
-        return api_graph.keep(api_graph.with_input(changed, demo.sampler, "model", ["tuner", 0]), demo.save)
+        changed[TUNER_NODE] = {"class_type": "VMT_DecoupledLoraTuner", "inputs": inputs}
+        return api_graph.keep(api_graph.with_input(changed, demo.sampler, "model", [TUNER_NODE, 0]), demo.save)
 
     return graph

@@ -19,7 +19,7 @@ def run(options: list[str]) -> int:
         # Inherited by the workers and by the hosts that they start. Threads of PyTorch that wait for a core that is
         # taken cost more than they bring.
         os.environ.setdefault("OMP_NUM_THREADS", str(cores // workers))
-        options = ["--numprocesses", str(workers), "--dist", "loadfile"]
+        options = ["--numprocesses", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     return int(pytest.main(["--rootdir", str(CLONE), "-c", str(CLONE / "pyproject.toml"), *options]))
 
 

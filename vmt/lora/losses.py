@@ -19,9 +19,10 @@ DIRECTIONS = ("signed", "as_released", "none")
 WEIGHTS = ("flat", "as_released")
 
 
-def sigma_levels(shift: float = SHIFT) -> Tensor:
-    """(1000,) float32 noise levels that are drawn from, falling from 1."""
-    return shift_sigma(torch.linspace(1, 1 / LEVELS, LEVELS, dtype=torch.float64), shift).float()
+def sigma_levels(shift: float = SHIFT, end: float = 0.0) -> Tensor:
+    """(n,) float32 noise levels that are drawn from, falling from 1: those of 1000 that are not below `end`."""
+    levels = shift_sigma(torch.linspace(1, 1 / LEVELS, LEVELS, dtype=torch.float64), shift).float()
+    return levels[levels >= end]
 
 
 def level_weights(sigmas: Tensor, form: str = "flat") -> Tensor:

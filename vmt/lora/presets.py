@@ -28,6 +28,7 @@ class TunerConfig:
     motion_loss: str = "signed"
     level_weights: str = "flat"
     spatial_on: bool = True  # in the temporal stage; off is what the public code does by accident
+    sigma_end: float = 0.0  # lowest noise level that motion is learned at
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
 
     def __post_init__(self):
@@ -35,6 +36,11 @@ class TunerConfig:
         check_choice("rope", self.rope, ROPES)
         check_choice("motion loss", self.motion_loss, DIRECTIONS)
         check_choice("level weights", self.level_weights, WEIGHTS)
+        if not 0 <= self.sigma_end < 1:
+            raise InputError(
+                f"Motion was to be learned down to noise level {self.sigma_end}; 0 or more, and less than 1, is "
+                "allowed. Change sigma_end."
+            )
         if self.spatial_steps < 0 or self.temporal_steps < 0 or self.spatial_steps + self.temporal_steps == 0:
             raise InputError(
                 f"{self.spatial_steps} spatial and {self.temporal_steps} temporal steps were asked for; neither may be "

@@ -21,7 +21,7 @@ from ..errors import StateError
 from ..flow_matching import noised
 from ..whole_file import whole_file
 from .branches import BranchLora
-from .losses import LEVELS, SHIFT, direction_loss, level_weights, sigma_levels
+from .losses import SHIFT, direction_loss, level_weights, sigma_levels
 
 HELD_OUT = 4  # draws of sample, noise and level that are never trained on
 
@@ -37,7 +37,8 @@ class Sample:
 @dataclass(frozen=True)
 class Stage:
     """branch: the one that is trained. samples: one is drawn each step. strengths: of the other branches meanwhile;
-    those not named are 1. motion_weight: of `direction_loss` beside flow matching. level_weights: see there."""
+    those not named are 1. motion_weight: of `direction_loss` beside flow matching. level_weights: see there. sigma_end:
+    noise levels below it are not drawn."""
 
     branch: str
     samples: tuple[Sample, ...]
@@ -47,6 +48,7 @@ class Stage:
     motion_weight: float = 0.0
     motion_loss: str = "signed"
     level_weights: str = "flat"
+    sigma_end: float = 0.0
     strengths: dict[str, float] = field(default_factory=dict)
 
 
@@ -159,8 +161,8 @@ def hash_of(seed: int, stage: int, step: int) -> int:
 
 def _loss(stage: Stage, predict: Predict, shift: float, generator: torch.Generator) -> Tensor:
     sample = stage.samples[int(torch.randint(len(stage.samples), (), generator=generator))]
-    index = int(torch.randint(LEVELS, (), generator=generator))
-    sigmas = sigma_levels(shift)
+    sigmas = sigma_levels(shift, stage.sigma_end)
+    index = int(torch.randint(len(sigmas), (), generator=generator))
     weights = level_weights(sigmas, stage.level_weights)
     return _loss_at(stage, predict, sample, sigmas[index].item(), weights[index].item(), generator)
 
@@ -181,11 +183,11 @@ def _loss_at(
 @torch.no_grad()
 def held_out_loss(stage: Stage, predict: Predict, config: TuneConfig, number: int) -> float:
     """Mean loss over the same few draws each time, at levels that cover the range."""
-    sigmas = sigma_levels(config.shift)
+    sigmas = sigma_levels(config.shift, stage.sigma_end)
     weights, total = level_weights(sigmas, stage.level_weights), 0.0
     for draw in range(HELD_OUT):
         generator = torch.Generator().manual_seed(hash_of(config.seed, number, -1 - draw))
-        index = (2 * draw + 1) * LEVELS // (2 * HELD_OUT)
+        index = (2 * draw + 1) * len(sigmas) // (2 * HELD_OUT)
         sample = stage.samples[draw % len(stage.samples)]
         loss = _loss_at(stage, predict, sample, sigmas[index].item(), weights[index].item(), generator)
         total += loss.item() / HELD_OUT

@@ -152,6 +152,16 @@ def test_where_the_system_does_not_tell_memory(monkeypatch, capsys):
     assert "| 12.0 | 1.50 | – |" in capsys.readouterr().out
 
 
+def test_tunings_stand_below(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cost, "ratios", lambda *asked: {"unguided": (8.0, 1.0)})
+    monkeypatch.setattr(cost, "peaks", lambda *asked: dict.fromkeys(["unguided", *PRESETS]))
+    monkeypatch.setattr(cost, "tunings", lambda names, half: dict.fromkeys(names, told))
+    told = {"seconds": 61.7, "host_peak_bytes": 2_340_000_000}
+    assert command.main([*DEMO, "--tuning", "--timed", "1", "--json", str(tmp_path / "cost.json")]) == 0
+    assert json.loads((tmp_path / "cost.json").read_text())["tunings"]["stock_lora"] == told
+    assert "| stock_lora | 62 | 2.34 |" in capsys.readouterr().out
+
+
 def test_only_the_model_that_is_here_can_be_timed(capsys):
     assert command.main(["cost", "--model", "wan2.1-14b", "--timed", "1"]) == 2
     assert "bench transfer --workflow" in capsys.readouterr().err

@@ -77,8 +77,8 @@ def test_references_are_what_their_names_say():
 
 def test_what_is_broken_runs_only_where_it_is_named():
     assert [name for name in NAMES if load(name).broken] == ["broken_centre", "broken_heads"]
-    tuned = {"plain_lora", "dual_path", *(name for name in NAMES if name.startswith("decoupled_lora"))}
-    assert {name for name in NAMES if load(name).tunes} == tuned and len(tuned) == 8
+    tuned = {"plain_lora", "dual_path", "stock_lora", *(name for name in NAMES if name.startswith("decoupled_lora"))}
+    assert {name for name in NAMES if load(name).tunes} == tuned and len(tuned) == 9
     assert set(transfer.parse([]).methods) == set(NAMES) - {"broken_centre", "broken_heads"} - tuned
 
 

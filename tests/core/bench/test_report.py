@@ -6,6 +6,7 @@ from typing import ClassVar
 import pytest
 
 from vmt.bench import command, transfer
+from vmt.bench.case import Result
 from vmt.bench.cases import bench_cases
 from vmt.bench.report import summary, table
 from vmt.launch.run_result import ServerError
@@ -49,7 +50,7 @@ class Runs:
 
     asked: ClassVar[list] = []
 
-    def __init__(self, folder, half, workflow, seeds, clip):
+    def __init__(self, folder, half, workflow, seeds, clip, tables):
         pass
 
     def __enter__(self):
@@ -59,8 +60,6 @@ class Runs:
         pass
 
     def result(self, name, case, other):
-        from vmt.bench.runs import Result
-
         self.asked.append((name, case.name, other.motion.name != case.motion.name))
         return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
 
@@ -97,7 +96,14 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         "options",
-        [["--methods", "telepathy"], ["--category", "dance"], ["--cases", "0"], ["--seeds", "0"], ["--prompts", "0"]],
+        [
+            ["--methods", "telepathy"],
+            ["--category", "dance"],
+            ["--cases", "0"],
+            ["--seeds", "0"],
+            ["--prompts", "0"],
+            ["--html", "page", "--figures", "tables"],
+        ],
         ids=lambda o: o[0],
     )
     def test_bad_input_is_told_before_anything_starts(self, tmp_path, capsys, options):

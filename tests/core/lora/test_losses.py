@@ -57,6 +57,7 @@ class TestLevels:
         sigmas = sigma_levels()
         s = torch.linspace(1, 0.001, 1000)
         torch.testing.assert_close(sigmas, 5 * s / (1 + 4 * s))
+        assert torch.equal(sigma_levels(end=0.7), sigmas[sigmas >= 0.7])
 
     def test_every_level_counts_alike(self):
         assert (level_weights(sigma_levels()) == 1).all()

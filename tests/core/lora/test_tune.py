@@ -76,6 +76,19 @@ class TestTuning:
             tune(branches, [stage], partial(watched, branches), CONFIG)
         assert strengths[0] == 1.0 and strengths[-1] == 0.0
 
+    def test_only_levels_that_were_asked_for_are_drawn(self):
+        """Also where what was learned is looked at."""
+        seen = []
+
+        def watched(branches, x, sigma, rope_factor):
+            seen.append(sigma)
+            return predict(branches, x, sigma, rope_factor)
+
+        for end in (0.0, 0.7):
+            branches = new_branches()
+            tune(branches, [Stage("spatial", (FRAME,), 40, sigma_end=end)], partial(watched, branches), CONFIG)
+        assert min(seen[: len(seen) // 2]) < 0.7 <= min(seen[len(seen) // 2 :]) < 0.8
+
     def test_learns(self):
         branches = new_branches()
         stage = Stage("spatial", (FRAME,), 150, lr=0.02)

@@ -29,6 +29,7 @@ def tuning(graph):
             "motion_loss": "signed",
             "level_weights": "flat",
             "spatial_on": True,
+            "sigma_end": 0.0,
         }
         inputs = {
             "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],

@@ -1,0 +1,19 @@
+import pytest
+
+from vmt.errors import InputError
+from vmt.lora.presets import TunerConfig
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"spatial_steps": 0, "temporal_steps": 0}, "0 spatial and 0 temporal steps"),
+        ({"temporal_steps": -1}, "-1 temporal steps"),
+        ({"sigma_end": 1.0}, "down to noise level 1.0"),
+        ({"sigma_end": -0.1}, "down to noise level -0.1"),
+        ({"heads": "none"}, "heads"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(bad, said):
+    with pytest.raises(InputError, match=said):
+        TunerConfig(**bad)

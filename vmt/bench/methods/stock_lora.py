@@ -1,0 +1,33 @@
+"""A LoRA of the whole clip by the host's own trainer, Train LoRA, as many steps as our preset standard makes.
+
+Its outputs are those of ComfyUI 0.3.75, the host that this repository fetches; current ones gave the model up as an
+output. That host takes no single latent, so it is given the same clip twice.
+"""
+
+from ...demo import api_graph
+from ...demo.demo_graph import DemoGraph
+from ...demo.tuned_graph import TUNER_NODE, tuned
+from ...lora.presets import PRESETS
+from .method import Method
+
+STANDARD = PRESETS["standard"]
+SETTINGS = {
+    "batch_size": 1, "grad_accumulation_steps": 1, "steps": STANDARD.temporal_steps,
+    "learning_rate": STANDARD.learning_rate, "rank": STANDARD.rank, "optimizer": "AdamW", "loss_function": "MSE",
+    "seed": 0, "training_dtype": "fp32", "lora_dtype": "fp32", "algorithm": "LoRA", "gradient_checkpointing": True,
+    "existing_lora": "[None]",
+}  # fmt: skip
+
+
+def graph(demo: DemoGraph) -> dict:
+    changed = tuned()(demo)
+    ours = changed[TUNER_NODE]["inputs"]
+    changed["clip"] = {"class_type": "VAEEncode", "inputs": {"pixels": ours["frames"], "vae": ours["vae"]}}
+    changed["twice"] = {"class_type": "LatentBatch", "inputs": {"samples1": ["clip", 0], "samples2": ["clip", 0]}}
+    changed["each"] = {"class_type": "RebatchLatents", "inputs": {"latents": ["twice", 0], "batch_size": 1}}
+    inputs = {"model": ours["model"], "latents": ["each", 0], "positive": ours["positive"], **SETTINGS}
+    changed[TUNER_NODE] = {"class_type": "TrainLoraNode", "inputs": inputs}
+    return api_graph.keep(changed, demo.save)
+
+
+METHOD = Method("a LoRA by the host's own Train LoRA on every frame of the reference", graph, tunes=True)
