@@ -10,6 +10,7 @@ USAGE = """\
 usage: python3 -m vmt evaluate WHAT ...
 
   samples    how often the demo model draws what a held-out prompt names
+  vae        what is left of held-out clips after its VAE
   transfer   the demo workflow on held-out cases through a real ComfyUI, beside its controls
   sweep      the same with one setting of the method changed at a time
   flow       what of the true motion each way of reading attention sees
@@ -21,6 +22,8 @@ def main(argv: list[str]) -> int:
     try:
         if what == "samples":
             from .evaluate_samples import main as evaluate
+        elif what == "vae":
+            from .evaluate_vae import main as evaluate
         elif what == "transfer":
             from .evaluate_transfer import main as evaluate
         elif what == "sweep":
