@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from ..errors import InputError
+from ..synthetic.sample import KINDS
 from .corrections import FOLDER, make_corrections
 from .frame_guidance import FrameGuidance
 from .sampling import load_dit, load_vae
@@ -47,6 +48,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--first-clip", type=int, default=0, help="number of the first of them, to train further on others"
     )
+    parser.add_argument(
+        "--kinds", type=_kinds, default=(), metavar="KIND,...",
+        help=f"images and clips of these kinds alone, one named twice twice as often: {', '.join(KINDS)} (default: "
+        "all, as the model card has them)",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, default=10000, help="on the data")
     parser.add_argument(
         "--steady-steps", type=int, default=2000, help="after them, towards its own draws under frame guidance"
@@ -85,6 +91,14 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     return pairs
 
 
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(kind.strip() for kind in text.split(","))
+    for kind in kinds:
+        if kind not in KINDS:
+            raise argparse.ArgumentTypeError(f"{kind!r} is no kind of scene; there are {', '.join(KINDS)}")
+    return kinds
+
+
 def first_dit(options: argparse.Namespace) -> WanDiT:
     """The model that a training of the DiT begins with."""
     if options.further:
@@ -121,10 +135,13 @@ def main(argv: list[str]) -> int:
             done.write_text(json.dumps(report))
             print("vae round trip, dB:", report, flush=True)
         vae = load_vae(vae_path).to(options.device)
-        images = make_latents(options.work, vae, options.images, 1, options.device, until=until, batch=32)
-        clips = make_latents(
-            options.work, vae, options.clips, 33, options.device, until=until, first=options.first_clip
+        images = make_latents(
+            options.work, vae, options.images, 1, options.device, until=until, batch=32, kinds=options.kinds
         )
+        clips = make_latents(
+            options.work, vae, options.clips, 33, options.device, until=until, first=options.first_clip,
+            kinds=options.kinds,
+        )  # fmt: skip
         checkpoints = [options.work / f"{name}.checkpoint.safetensors" for name in dit_runs(options.further)]
         taught = train_dit(
             checkpoints[0], images, clips, first_dit(options), options.steps, options.batch, options.lr, options.device,

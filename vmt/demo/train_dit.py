@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -46,21 +46,25 @@ def encoded(vae: WanVAE, frames: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def make_latents(
     folder: Path, vae: WanVAE, count: int, num_frames: int, device: str, say=print, until=float("inf"), batch: int = 8,
-    first: int = 0,
+    first: int = 0, kinds: Sequence[str] = (),
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Latents of random training clips, made once and kept in shards under `folder`.
 
     Args:
         num_frames: 33, or 1 for single images, which cost a thirtieth.
         first: number of the first clip; rounded down to whole shards, as `count` is.
+        kinds: see `SceneStream`; clips of other kinds are other clips.
     Returns:
         latents (count,16,F,16,16) float16 in the DiT's scale, and word numbers (count,16).
     """
     vae, size = channels_last(vae), SHARD[num_frames]
+    named = "".join(f"-{kind}" for kind in kinds)
 
     def make(shard: int) -> dict[str, torch.Tensor]:
         parts, numbers = [], []
-        for scene, captions in stream(SceneStream(f"latents {num_frames} {shard}", size // batch, batch)):
+        for scene, captions in stream(
+            SceneStream(f"latents {num_frames} {shard}{named}", size // batch, batch, kinds=kinds)
+        ):
             frames = draw(_first_frames(scene, num_frames, device), 128, 128)[0]
             parts.append(encoded(vae, frames).half().cpu())
             numbers += [tokenize(caption)[0] for caption in captions]
@@ -70,7 +74,7 @@ def make_latents(
         say(f"latents of {num_frames} frames: {made * size}/{count}  {seconds:.0f} s")
 
     wanted = range(first // size, first // size + max(1, count // size))
-    kept = list(shards(folder / f"latents-{num_frames}", wanted, make, told, until))
+    kept = list(shards(folder / f"latents-{num_frames}{named}", wanted, make, told, until))
     return tuple(torch.cat([shard[name] for shard in kept]).to(device) for name in ("latents", "words"))
 
 

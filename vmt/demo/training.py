@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -18,17 +19,24 @@ from .muon import MuonAdamW
 
 
 class SceneStream(torch.utils.data.Dataset):
-    """Batches of random training scenes as tensors for `render.draw`; batch i is the same on every machine and run."""
+    """Batches of random training scenes as tensors for `render.draw`; batch i is the same on every machine and run.
 
-    def __init__(self, seed: str, batches: int, batch: int, num_frames: int = 33, size: int = 128):
+    kinds: of `sample.KINDS`, each as likely as it is often named; none: the training mixture.
+    """
+
+    def __init__(
+        self, seed: str, batches: int, batch: int, num_frames: int = 33, size: int = 128, kinds: Sequence[str] = ()
+    ):  # fmt: skip
         self.seed, self.batches, self.batch, self.num_frames, self.size = seed, batches, batch, num_frames, size
+        self.kinds = tuple(kinds)
 
     def __len__(self) -> int:
         return self.batches
 
     def scenes(self, index: int) -> list:
         rng = Random(f"{self.seed} {index}")
-        return [sample_scene(rng, None, self.num_frames, self.size, self.size) for _ in range(self.batch)]
+        kinds = [rng.choice(self.kinds) for _ in range(self.batch)] if self.kinds else [None] * self.batch
+        return [sample_scene(rng, kind, self.num_frames, self.size, self.size) for kind in kinds]
 
     def __getitem__(self, index: int) -> tuple[dict[str, torch.Tensor], list[str]]:
         scenes = self.scenes(index)

@@ -119,6 +119,11 @@ class TestSceneStream:
         assert all(torch.equal(first[name], second[name]) for name in first)
         assert SceneStream("other", 12, 6, 5, 64)[3][1] != captions != self.DATA[4][1]
 
+    def test_kinds_that_are_named_are_drawn_alone(self):
+        scenes = SceneStream("a test", 1, 60, 5, 64, kinds=("camera", "camera", "single_camera")).scenes(0)
+        assert all(scene.camera_motion for scene in scenes)
+        assert 8 <= sum(bool(scene.objects) for scene in scenes) <= 32
+
     def test_captions_belong_to_the_scenes_and_are_understood(self):
         batch, captions = self.DATA[0]
         assert captions == [scene.caption for scene in self.DATA.scenes(0)]
@@ -248,6 +253,12 @@ class TestDitTraining:
         assert "write green/grey" in capsys.readouterr().err
         assert parse(["--draw-pairs", "green/grey, red/navy"]).draw_pairs == (("green", "grey"), ("red", "navy"))
 
+    def test_kinds_of_scenes_are_read(self, capsys):
+        with pytest.raises(SystemExit):
+            parse(["--kinds", "camera,crowd"])
+        assert "'crowd' is no kind of scene" in capsys.readouterr().err
+        assert parse(["--kinds", "camera, camera,figure"]).kinds == ("camera", "camera", "figure")
+
     def test_lengths_go_from_images_to_clips(self):
         lengths = [frames_of_step(step, 1200) for step in range(1200)]
         assert set(lengths) <= {1, 3, 5, 9} and lengths[0] == 1
@@ -331,3 +342,15 @@ def test_latents_are_made_once_and_kept(tmp_path, monkeypatch, num_frames):
     assert torch.equal(latents, again)
     second, words_of_it = make_latents(tmp_path, vae, 2, num_frames, "cpu", say=lambda _: None, batch=2, first=2)
     assert torch.equal(second, latents[2:]) and torch.equal(words_of_it, words[2:])
+
+
+def test_latents_of_some_kinds_are_kept_apart(tmp_path, monkeypatch):
+    monkeypatch.setitem(SHARD, 1, 2)
+    torch.manual_seed(0)
+    vae, given = WanVAE(4), {"say": lambda _: None, "batch": 2}
+    all_kinds, _ = make_latents(tmp_path, vae, 2, 1, "cpu", **given)
+    camera, words = make_latents(tmp_path, vae, 2, 1, "cpu", kinds=("camera",), **given)
+    assert not torch.equal(camera, all_kinds)
+    scenes = SceneStream("latents 1 0-camera", 1, 2, kinds=("camera",)).scenes(0)
+    assert words.tolist() == [tokenize(scene.caption)[0] for scene in scenes] and not scenes[0].objects
+    assert torch.equal(make_latents(tmp_path, vae, 2, 1, "cpu", **given)[0], all_kinds)
