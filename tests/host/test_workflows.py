@@ -178,7 +178,7 @@ def test_new_video_has_the_reference_size_and_length(file):
 def test_some_steps_are_guided(file):
     graph = api_form(file)
     shift = graph[api_graph.only(graph, "ModelSamplingSD3")]["inputs"]["shift"]
-    guiding = [node["inputs"] for node in graph.values() if "sigma_end" in node["inputs"]]
+    guiding = [node["inputs"] for node in graph.values() if "sigma_start" in node["inputs"]]
     if not guiding and (api_graph.find(graph, "VMT_DecoupledLoraTuner") or api_graph.find(graph, "VMT_LoadMotionLora")):
         pytest.skip("what is tuned into the model needs no steps of its own")
     [sampling] = {node["inputs"]["steps"] for node in graph.values() if "sampler_name" in node["inputs"]}
