@@ -81,8 +81,7 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "sigma_end", default=DEFAULT.sigma_end, min=0.0, max=0.99, step=0.01, round=0.0001,
-                    tooltip="Learn the motion at noise levels down to this one. Above 0.7 nearly all of it is decided, "
-                    "and fewer steps do.",
+                    tooltip="Learn the motion at noise levels down to this one. 0: at all of them.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from clip_files import TEXT, VISION, write_clip
+from quick_runs import QUICK, SMALL
 
 from vmt.bench import command, cost, cost_rows
 from vmt.bench.cases import bench_cases
@@ -24,10 +25,7 @@ from vmt.guidance.presets import PRESETS
 from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.video import read_video, write_video
 
-QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
 BROKEN = ("broken_centre", "broken_heads")
-SMALL = [f"VMT_LoadReferenceVideo.{setting}" for setting in ("frames=9", "width=64", "height=64")]
-SMALL += [f"EmptyHunyuanLatentVideo.{setting}" for setting in ("width=64", "height=64")]
 METHODS = ("vae_round_trip", "unguided", "balanced", "shuffled_frames", "unrelated_reference")
 
 

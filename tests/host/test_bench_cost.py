@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from quick_runs import QUICK, SMALL
 
 from vmt.bench import wall_clock
 from vmt.bench.methods import stock_lora
@@ -10,14 +11,10 @@ from vmt.demo import api_graph
 from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_runs import changed
 
-SMALL = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
-SMALL += [f"VMT_LoadReferenceVideo.{setting}" for setting in ("frames=9", "width=64", "height=64")]
-SMALL += [f"EmptyHunyuanLatentVideo.{setting}" for setting in ("width=64", "height=64")]
-
 
 @pytest.fixture(scope="module")
 def small():
-    return changed(api_graph.load(WORKFLOW), SMALL)
+    return changed(api_graph.load(WORKFLOW), QUICK + SMALL)
 
 
 def test_methods_are_timed_side_by_side(small):

@@ -2,14 +2,14 @@
 
 import math
 
+from quick_runs import QUICK
+
 from vmt.demo import api_graph, sweep
 from vmt.demo.run import WORKFLOW
 from vmt.demo.transfer_cases import transfer_cases
 from vmt.demo.transfer_runs import ROWS, TUNES, TransferRuns
 
 QUICK_ROWS = [name for name in ROWS if name not in TUNES]
-# Fewer steps, and the noised start would begin at noise alone.
-QUICK = [f"VMT_MotionGuidanceSampler.{setting}" for setting in ("steps=4", "inner_steps=1")]
 
 
 def test_rows_differ_and_are_kept(server, tmp_path):
