@@ -23,6 +23,7 @@ from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.guidance.gradient_skip import GradientSkip
 from ...vmt.guidance.optimize_latent import optimize_latent
 from ...vmt.signals.attention_flow import AttentionFlow, BlockFlow
+from ...vmt.signals.latent_flow import LatentFlow
 from .gradients import grad_scope
 from .input_check import check_conditioning, check_grid
 from .last_prediction import LastPrediction
@@ -73,7 +74,7 @@ def normal_flow(flow: AttentionFlow, blocks: tuple[int, ...] | None = None) -> A
 class Guidance:
     """The three wrappers, and what they share. Holds no state of a run. A signal says how far a video is from it."""
 
-    flow: AttentionFlow
+    flow: AttentionFlow | LatentFlow
     config: GuidanceConfig
     mask: Tensor | None
     wan: WanSizes

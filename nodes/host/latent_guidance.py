@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ...vmt.guidance.config import GuidanceConfig
-from ...vmt.signals.attention_flow import AttentionFlow
-from ...vmt.signals.latent_flow import latent_flow_loss
-from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
+from ...vmt.signals.latent_flow import LatentFlow, latent_flow_loss
+from .guided_sampling import Guidance, attach, beside_known, normal_tensor
 from .model_check import check_wan
 
 
-def attach_latent_guidance(patcher, flow: AttentionFlow | None, config: GuidanceConfig, mask: Tensor | None = None):
+def attach_latent_guidance(patcher, flow: LatentFlow | None, config: GuidanceConfig, mask: Tensor | None = None):
     """A clone of the model whose predicted clip follows the latent flow of a reference.
 
-    Without flow, or with a config that is off, nothing is attached. mask: see `attention_flow_loss`.
+    Without flow, or with a config that is off, nothing is attached. mask: see `latent_flow_loss`.
 
     Raises:
         UnsupportedModelError: no Wan model.
     """
     if flow is None or config.is_off:
         return patcher.clone()
-    return attach(patcher, LatentGuidance(normal_flow(flow), config, normal_tensor(mask), check_wan(patcher)))
+    held = {name: normal_tensor(getattr(flow, name)) for name in ("pairs", "displacement", "confidence")}
+    return attach(patcher, LatentGuidance(replace(flow, **held), config, normal_tensor(mask), check_wan(patcher)))
 
 
 @dataclass(frozen=True)

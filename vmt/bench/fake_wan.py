@@ -24,7 +24,7 @@ from ..half_size import half_grid, half_latent
 from ..lora.branches import PARTS, BranchLora
 from ..signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, attention_flow_loss
 from ..signals.frame_pairs import frame_pairs
-from ..signals.latent_flow import LATENT, latent_config, latent_flow_loss
+from ..signals.latent_flow import LatentFlow, latent_flow_loss, matched_size
 from ..token_grid import TokenGrid
 
 TEXT_TOKENS = 512
@@ -214,8 +214,10 @@ class FakeWan:
 
         def work():
             clip = self._latent.float().requires_grad_()
-            loss = latent_flow_loss(unknown_flow(self.grid, latent_config(config), (LATENT,)), clip)
-            torch.autograd.grad(loss.sum(), clip)
+            pairs, size = frame_pairs(self.grid.frames, config.span), matched_size(self.grid)
+            of_pairs = (len(pairs), *size)
+            flow = LatentFlow(self.grid, config, pairs, torch.empty(*of_pairs, 2), torch.empty(of_pairs))
+            torch.autograd.grad(latent_flow_loss(flow, clip).sum(), clip)
 
         return self._counted(work, grad=True)
 

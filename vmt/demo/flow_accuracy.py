@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
         with torch.inference_mode(), fast("cpu"):
             clean = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]).float() - mean) / std
         grid = TokenGrid.from_latent_shape(clean.shape)
-        path_tok = _per_latent_frame(clip.tracks_px[0]) / TOKEN_PX
+        path_tok = per_latent_frame(clip.tracks_px[0]) / TOKEN_PX
         mask_tok = _token_cover(clip.masks[0])
         for sigma in options.sigmas:
             noise = seeded_noise(tuple(clean.shape), number)
@@ -123,9 +123,9 @@ def main(argv: list[str]) -> int:
 
 def _token_cover(mask: torch.Tensor) -> torch.Tensor:
     """Share of each token that the thing covers, (F, S), averaged over the pixel frames of a latent frame."""
-    return _per_latent_frame(torch.nn.functional.avg_pool2d(mask[:, None], TOKEN_PX)[:, 0].flatten(1))
+    return per_latent_frame(torch.nn.functional.avg_pool2d(mask[:, None], TOKEN_PX)[:, 0].flatten(1))
 
 
-def _per_latent_frame(values: torch.Tensor) -> torch.Tensor:
+def per_latent_frame(values: torch.Tensor) -> torch.Tensor:
     """(T, ...) to (F, ...): latent frame 0 is pixel frame 0, every later one the mean of its four."""
     return torch.cat([values[:1], values[1:].unflatten(0, (-1, 4)).mean(1)])

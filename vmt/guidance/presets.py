@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from .config import GuidanceConfig
 
 OFF = GuidanceConfig(strength=0.0)
-LATENT = GuidanceConfig(strength=0.02, sigma_end=0.8, inner_steps=4, recompute_every=1, smoothing=0.7)
+LATENT = GuidanceConfig(strength=0.02, sigma_end=0.55, inner_steps=4, recompute_every=1, smoothing=0.7)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ GRID = 55  # points of the longer side, as in the motion-fidelity code of DMT (a
 LEAST_SPACING = 4  # pixels: on small frames fewer points, which would only repeat each other
 WINDOW = 15  # pixels of the square that is looked for, 21 from FULL_SIZE on
 FULL_SIZE = 256  # short side
-FLAT = 1e-3  # least eigenvalue of a square's gradient matrix: below it, where the square went cannot be told
+FLAT = 1e-4  # least eigenvalue of a square's gradient matrix: below it, where the square went cannot be told
 RETURN_PX = 1.0  # a point that comes back further from where it began is lost
 MOVING_PX = 0.25  # steps below this are noise, on a short side of up to 480; more on larger frames
 

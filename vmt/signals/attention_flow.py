@@ -5,7 +5,7 @@ The reference is measured once (`extract`); a generated video is compared with i
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -19,9 +19,12 @@ from .matching import MEMORY_LIMIT, CoarseMatch, coarse_match
 from .weights import WEIGHTS, token_weights
 from .windows import window_centres, window_holds, window_size
 
+if TYPE_CHECKING:
+    from .latent_flow import LatentFlow
+
 __all__ = [
     "AttentionFlow", "AttentionFlowConfig", "BlockFlow",
-    "attention_flow_loss", "extract", "frame_pairs", "window_centres",
+    "attention_flow_loss", "extract", "frame_pairs", "mask_of_pairs", "window_centres",
 ]  # fmt: skip
 
 CENTRES = ("match", "trusted", "own")
@@ -88,7 +91,7 @@ class AttentionFlow:
     rope: Literal["pre", "post"]
     sigma: float  # noise level of the reference it was measured at
     model: str
-    latent: "AttentionFlow | None" = None  # the reference's latent flow, see `latent_flow`
+    latent: "LatentFlow | None" = None  # the same motion read in the reference's latent
     half: "AttentionFlow | None" = None  # measured at half height and width, see `half_size`
 
 
@@ -184,23 +187,26 @@ def attention_flow_loss(
         weight_PS = token_weights(config.weight, reference.displacement_tok, reference.confidence)
         weight_PS = weight_PS * distance_weights(flow.pairs, config.span)[:, None]
         if mask is not None:
-            weight_PS = weight_PS * _mask_of_pairs(mask, flow)
+            weight_PS = weight_PS * mask_of_pairs(mask, flow.grid, flow.pairs)
         weight_PS = (weight_PS / weight_PS.sum().clamp(min=1e-12)).to(moved_BPS2)
         error_BPS = (moved_BPS2 - reference.displacement_tok.to(moved_BPS2)).square().sum(-1)
         losses.append((error_BPS * weight_PS).sum((1, 2)) / flow.grid.per_frame)
     return torch.stack(losses).mean(0)
 
 
-def _mask_of_pairs(mask: Tensor, flow: AttentionFlow) -> Tensor:
-    """(P, S) weights of the frames i; a mask of one frame serves all."""
-    grid = flow.grid
+def mask_of_pairs(mask: Tensor, grid: TokenGrid, pairs: Tensor) -> Tensor:
+    """(P, S) float32 weights of the frames i of pairs; a mask of one frame serves all.
+
+    Raises:
+        InputError: it does not fit the grid, or is empty.
+    """
     if mask.numel() not in (grid.per_frame, grid.num_tokens):
         raise InputError(
             f"The mask has shape {tuple(mask.shape)}; ({grid.height}, {grid.width}) or {grid} tokens are allowed. "
             "Resize it to the token grid of the reference."
         )
     mask_FS = mask.detach().float().cpu().reshape(-1, grid.per_frame).expand(grid.frames, -1)
-    of_pairs = mask_FS[flow.pairs[:, 0]]
+    of_pairs = mask_FS[pairs[:, 0]]
     if not (of_pairs >= 0).all() or of_pairs.sum() == 0:
         raise InputError(
             "The mask is empty or holds negative or NaN values; at least one token must weigh more than 0. "

@@ -1,74 +1,100 @@
-"""Latent flow: the displacement of the AMF, read in a clip's own latent instead of in attention.
+"""Latent flow: displacement read in a clip's own latent, by block matching, instead of in attention.
 
-A sampler predicts the clean clip at every step. What moves can be read there too: a token's place is found again in the
-next frames by the latent in and around it. The gradient of that never enters the model, so guidance by it costs neither
-a forward nor a backward pass. It sees what a latent shows and no more: what attention knows of things is not in it.
+A sampler predicts the clean clip at every step. What moves can be read there: things, and, which attention does not
+see, the ground under a moving camera. The gradient never enters the model, so guidance by it costs neither a forward
+nor a backward pass. It sees what a latent shows and no more: what attention knows of things is not in it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn.functional import adaptive_avg_pool2d
 
-from ..features import MotionFeatures
+from ..errors import InputError, StateError
 from ..token_grid import TokenGrid
-from .attention_flow import AttentionFlow, AttentionFlowConfig, attention_flow_loss, extract
+from .attention_flow import AttentionFlowConfig, mask_of_pairs
+from .block_matching import displacement, likeness
+from .frame_pairs import distance_weights, frame_pairs
+from .weights import token_weights
 
-LATENT = 0  # the one set of features, where an AMF has attention blocks
-
-
-def token_patches(clip: Tensor, grid: TokenGrid) -> Tensor:
-    """What a clip (B,C,F,h,w) shows in and around each token: (B, F*S, 1, D), D = C times twice the token a side.
-
-    A frame's mean over all places is taken out: what is alike everywhere tells no place from another.
-
-    Gradient: to the clip.
-    """
-    batch, _, _, height, width = clip.shape
-    rows, columns = -(-height // grid.height), -(-width // grid.width)  # cells of a token; every Wan's is one frame
-    images = clip.movedim(2, 1).flatten(0, 1)
-    images = images - images.mean((2, 3), keepdim=True)
-    missing = grid.width * columns - width, grid.height * rows - height
-    border = (columns // 2, columns - columns // 2 + missing[0], rows // 2, rows - rows // 2 + missing[1])
-    images = functional.pad(images, border, mode="replicate")
-    patches = functional.unfold(images, (2 * rows, 2 * columns), stride=(rows, columns)).transpose(1, 2)
-    return patches.reshape(batch, grid.num_tokens, 1, patches.shape[-1])
+CELLS = 16  # of the shorter side at least, 31 at most: a video of any size is compared by equal parts of its frame
+PER_TOKEN = 2  # latent cells of a token's side, in every Wan
 
 
-def latent_config(config: AttentionFlowConfig) -> AttentionFlowConfig:
-    """How latent flow is read beside an AMF of that config.
+@dataclass(frozen=True)
+class LatentFlow:
+    """The motion of a reference's latent. P frame pairs; h and w as `matched_size` has them."""
 
-    Places look more alike in a latent than in attention. So frames one further apart are compared as well, and matches
-    are read twice as sharply; on the demo model both help. There are no heads.
-    """
-    return replace(
-        config, span=config.span + 1, temperature=2 * config.temperature, heads="mean_logits", head_indices=None
-    )
+    grid: TokenGrid
+    config: AttentionFlowConfig  # whose span and weight hold here too
+    pairs: Tensor  # (P, 2) int64, frames (i, j) with i < j
+    displacement: Tensor  # (P, h, w, 2) float32 cells (row, col), see `block_matching.displacement`
+    confidence: Tensor  # (P, h, w) float32, 0..1
+
+
+def matched_size(grid: TokenGrid) -> tuple[int, int]:
+    """Rows and columns of cells that a clip is compared in."""
+    sides = PER_TOKEN * grid.height, PER_TOKEN * grid.width
+    pooled = max(1, min(sides) // CELLS)
+    return tuple(round(side / pooled) for side in sides)
 
 
 def extract_latent_flow(
     latent: Tensor, grid: TokenGrid, config: AttentionFlowConfig, device: torch.device | str | None = None
-) -> AttentionFlow:
-    """Measure the latent flow of a reference: an AMF whose one block is `LATENT`.
+) -> LatentFlow:
+    """Measure the latent flow of a reference.
 
     Args:
-        latent: (1,C,F,h,w), clean, in model space. grid: its tokens. config: of the AMF; see `latent_config`.
+        latent: (1,C,F,h,w), clean, in model space. grid: its tokens. config: of the AMF beside it.
         device: where to compute; the result is on the CPU.
     Raises:
         InputError: fewer than two latent frames. StateError: NaN or infinity.
     """
-    patches = token_patches(latent.to(device, torch.float32), grid)
-    features = MotionFeatures(grid, {LATENT: patches}, {LATENT: patches}, "pre", 0.0, latent, "latent")
-    return extract(features, latent_config(config))
+    pairs = frame_pairs(grid.frames, config.span)
+    if not torch.isfinite(latent).all():
+        raise StateError(
+            "The reference latent holds NaN or infinite values; only finite ones can be matched. Decode it to see "
+            "what is wrong, or encode the reference again."
+        )
+    with torch.no_grad():
+        pictures = _pictures(latent.to(device, torch.float32), grid, pairs)
+        moved, alike = displacement(*pictures), likeness(*pictures)
+    return LatentFlow(grid, config, pairs, moved.cpu(), alike.cpu())
 
 
-def latent_flow_loss(flow: AttentionFlow, clip: Tensor, mask: Tensor | None = None) -> Tensor:
+def latent_flow_loss(flow: LatentFlow, clip: Tensor, mask: Tensor | None = None) -> Tensor:
     """How far the motion of predicted clips (B,C,F,h,w), float32, is from the reference's: (B,).
 
-    mask: as in `attention_flow_loss`. Gradient: to the clip.
+    The mean over pairs and cells of |d_gen - d_ref|^2, weighted as in `attention_flow_loss` and, as there, in squared
+    fractions of the frame. mask: as there, in tokens. Gradient: to the clip.
+
+    Raises:
+        InputError: the clip has another number of frames.
     """
-    patches = {LATENT: token_patches(clip, flow.grid)}
-    return attention_flow_loss(flow, patches, patches, mask)
+    if clip.shape[2] != flow.grid.frames:
+        raise InputError(
+            f"The predicted clip has {clip.shape[2]} latent frames, the reference {flow.grid.frames}; they must be "
+            "equal. Sample a video of the reference's length."
+        )
+    moved = displacement(*_pictures(clip, flow.grid, flow.pairs)).unflatten(0, (len(clip), -1))
+    reference = flow.displacement.to(moved)
+    weight = token_weights(flow.config.weight, flow.displacement, flow.confidence)
+    weight = weight * distance_weights(flow.pairs, flow.config.span)[:, None, None]
+    if mask is not None:
+        tokens = mask_of_pairs(mask, flow.grid, flow.pairs).unflatten(1, (flow.grid.height, flow.grid.width))
+        weight = weight * adaptive_avg_pool2d(tokens[:, None], weight.shape[1:])[:, 0]
+    weight = (weight / weight.sum().clamp(min=1e-12)).to(moved)
+    error = (moved - reference).square().sum(-1)
+    return (error * weight).sum((1, 2, 3)) / weight[0].numel()
+
+
+def _pictures(clip: Tensor, grid: TokenGrid, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Both frames of each pair of each clip, (B*P,C,h,w), less their means over the frame: what is alike everywhere
+    tells no place from another."""
+    frames = adaptive_avg_pool2d(clip.movedim(2, 1).flatten(0, 1), matched_size(grid))
+    frames = (frames - frames.mean((2, 3), keepdim=True)).unflatten(0, (len(clip), -1))
+    pairs = pairs.to(clip.device)
+    return tuple(frames.index_select(1, pairs[:, side]).flatten(0, 1) for side in (0, 1))

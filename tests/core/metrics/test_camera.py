@@ -2,6 +2,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from kornia.filters import gaussian_blur2d
 from moving_clips import SIZE, about_centre, moved, pan, with_patch
 
 from vmt.errors import InputError
@@ -96,6 +97,23 @@ def test_camera_scenes_are_read_right():
             read.append(scene.camera_motion)
             assert camera_correlation(camera_of_affines(clip.camera, (128, 128)), camera) > 0.98
     assert len(set(read)) >= 3
+
+
+@pytest.mark.parametrize("blur, contrast", [(5, 1), (0, 0.15), (3, 0.4)])
+def test_soft_and_faint_grounds_are_read_too(blur, contrast):
+    """A ground of soft patches in two shades of navy moves as plainly as one of sharp tiles."""
+    for seed in range(4):
+        scene = sample_scene(Random(f"soft camera {seed}"), "camera", num_frames=9)
+        clip = render(scene)
+        if scene.ground.texture == "striped":
+            continue
+        frames = clip.frames.movedim(-1, 1)
+        if blur:
+            frames = gaussian_blur2d(frames, (31, 31), (blur, blur))
+        mean = frames.mean((0, 2, 3), keepdim=True)
+        camera = fitted((mean + contrast * (frames - mean)).movedim(1, -1))
+        assert camera.known.mean() > 0.5
+        assert camera_correlation(camera_of_affines(clip.camera, (128, 128)), camera) > 0.97
 
 
 def test_bad_input_is_refused():

@@ -1,15 +1,22 @@
 """Displacement read in a latent, on latents whose motion is known."""
 
+from itertools import islice
+
 import pytest
 import torch
 
+from vmt.demo.camera_accuracy import agreement, camera_displacement, camera_scenes
+from vmt.demo.sampling import load_vae
+from vmt.demo.train import VAE_FILE, WEIGHTS
+from vmt.demo.train_dit import latent_scale
 from vmt.errors import InputError, StateError
 from vmt.signals.attention_flow import AttentionFlowConfig
-from vmt.signals.latent_flow import LATENT, extract_latent_flow, latent_flow_loss, token_patches
+from vmt.signals.latent_flow import extract_latent_flow, latent_flow_loss, matched_size
+from vmt.synthetic import render
 from vmt.token_grid import TokenGrid
 
 GRID = TokenGrid(3, 8, 10)
-CONFIG = AttentionFlowConfig(span=1, radius=None, temperature=4.0)
+CONFIG = AttentionFlowConfig(span=2)
 
 
 def noise(seed=0, batch=1, frames=3, height=16, width=20):
@@ -17,51 +24,77 @@ def noise(seed=0, batch=1, frames=3, height=16, width=20):
 
 
 def rolled(dy, dx, first=None):
-    """A clip whose every frame is the one before, moved by whole tokens."""
+    """A clip whose every frame is the one before, moved by whole cells."""
     first = noise(frames=1) if first is None else first
-    return torch.cat([first.roll((2 * dy * f, 2 * dx * f), (3, 4)) for f in range(3)], 2)
+    return torch.cat([first.roll((dy * f, dx * f), (3, 4)) for f in range(3)], 2)
 
 
-@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, -2), (-1, 2)])
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, -1), (-1, 1)])
 def test_a_translation_is_read(shift):
     flow = extract_latent_flow(rolled(*shift), GRID, CONFIG)
-    assert flow.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]  # one frame further apart than asked of the AMF
-    moved = flow.blocks[LATENT].displacement_tok.unflatten(1, (8, 10))
-    inner = moved[:, 4:-4, 4:-4]  # what leaves the frame is not found again
-    for (i, j), found in zip(flow.pairs.tolist(), inner, strict=True):
+    assert flow.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
+    for (i, j), found in zip(flow.pairs.tolist(), flow.displacement[:, 5:-5, 5:-5], strict=True):
         expected = torch.tensor(shift, dtype=torch.float32) * (j - i)
-        if abs(expected).max() <= 3:
-            torch.testing.assert_close(found, expected.expand_as(found), atol=0.05, rtol=0)
+        torch.testing.assert_close(found, expected.expand_as(found), atol=0.15, rtol=0)
 
 
-def test_what_surrounds_a_token_belongs_to_it():
-    clip = noise()
-    patches = token_patches(clip, GRID).unflatten(1, (3, 8, 10)).unflatten(-1, (16, 4, 4))
-    centred = clip - clip.mean((3, 4), keepdim=True)
-    torch.testing.assert_close(patches[0, 1, 3, 5, 0], centred[0, :, 1, 5:9, 9:13])
-    torch.testing.assert_close(patches[0, 1, 0, 0, 0][:, 1:, 1:], centred[0, :, 1, :3, :3])
-    brighter = clip + torch.randn(1, 16, 3, 1, 1)
-    torch.testing.assert_close(token_patches(brighter, GRID), token_patches(clip, GRID), atol=1e-5, rtol=0)
+def test_the_ground_under_a_moving_camera_is_read():
+    """On drawn clips through the VAE: panned, zoomed, rolled and shaken."""
+    vae, (mean, std) = load_vae(WEIGHTS / VAE_FILE), latent_scale("cpu")
+    grid, told = TokenGrid(9, 8, 8), {}
+    for scene in islice(camera_scenes(), 40):
+        if scene.camera_motion in told:
+            continue
+        clip = render(scene)
+        with torch.inference_mode():
+            latent = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]) - mean) / std
+        flow = extract_latent_flow(latent, grid, CONFIG)
+        told[scene.camera_motion] = agreement(
+            flow.displacement, *camera_displacement(clip.camera, flow.pairs, (16, 16), 8)
+        )
+    assert len(told) == 4 and min(told.values()) > 0.4, told
+
+
+@pytest.mark.parametrize("grid, size", [((3, 8, 8), (16, 16)), ((21, 30, 52), (20, 35)), ((21, 45, 80), (18, 32))])
+def test_videos_of_any_size_are_compared_by_equal_parts(grid, size):
+    assert matched_size(TokenGrid(*grid)) == size
+
+
+def test_a_larger_video_moves_as_a_smaller_one():
+    small, large = rolled(0, 1), rolled(0, 1).repeat_interleave(3, 3).repeat_interleave(3, 4)
+    flow = extract_latent_flow(large, TokenGrid(3, 24, 30), CONFIG)
+    torch.testing.assert_close(flow.displacement, extract_latent_flow(small, GRID, CONFIG).displacement)
+    assert latent_flow_loss(flow, small) < 1e-10  # a clip is compared by parts of its frame, not by cells
 
 
 @pytest.mark.parametrize("size", [(15, 20), (16, 19), (15, 19)])
 def test_sizes_that_tokens_do_not_divide(size):
     """The host pads such a latent; the last tokens are cut short."""
-    assert token_patches(noise(height=size[0], width=size[1]), GRID).shape == (1, GRID.num_tokens, 1, 256)
+    flow = extract_latent_flow(noise(height=size[0], width=size[1]), GRID, CONFIG)
+    assert flow.displacement.shape == (3, 16, 20, 2)
+    assert latent_flow_loss(flow, noise(1, height=size[0], width=size[1])) > 0
 
 
 def test_the_loss_is_zero_on_the_reference_and_grows_with_the_difference():
     reference = rolled(0, 1)
-    flow = extract_latent_flow(reference, GRID, AttentionFlowConfig(radius=2))
+    flow = extract_latent_flow(reference, GRID, CONFIG)
     losses = [latent_flow_loss(flow, clip).item() for clip in (reference, rolled(0, 0), rolled(0, -1))]
     assert losses[0] < 1e-10 and losses[0] < losses[1] < losses[2]
     # What moves is followed whatever it looks like: another clip with that motion is nearer than one without.
     other = noise(5, frames=1)
     assert latent_flow_loss(flow, rolled(0, 1, other)) < 0.5 * latent_flow_loss(flow, rolled(0, 0, other))
+    assert latent_flow_loss(flow, rolled(0, 1, 0.01 * other)) < 0.5 * latent_flow_loss(flow, rolled(0, 0, other))
+
+
+def test_the_loss_is_in_squared_fractions_of_the_frame():
+    flow = extract_latent_flow(rolled(0, 0), GRID, AttentionFlowConfig(span=1, weight="none"))
+    moved = extract_latent_flow(rolled(0, 1), GRID, AttentionFlowConfig(span=1)).displacement
+    expected = moved.square().sum(-1).mean().item() / (16 * 20)
+    assert latent_flow_loss(flow, rolled(0, 1)).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_gradient_against_finite_differences():
-    flow = extract_latent_flow(rolled(0, 1), GRID, AttentionFlowConfig(radius=2))
+    flow = extract_latent_flow(rolled(0, 1), GRID, CONFIG)
     clip = noise(2, batch=2).double().requires_grad_()
     loss = latent_flow_loss(flow, clip)
     assert loss.shape == (2,) and loss.dtype == torch.float64
@@ -75,9 +108,9 @@ def test_gradient_against_finite_differences():
 
 
 def test_a_region_limits_what_is_followed():
-    flow = extract_latent_flow(rolled(0, 1), GRID, AttentionFlowConfig(radius=2))
+    flow = extract_latent_flow(rolled(0, 1), GRID, CONFIG)
     mask = torch.zeros(8, 10)
-    mask[:, :5] = 1
+    mask[:, :4] = 1
     clip = noise(4).requires_grad_()
     (gradient,) = torch.autograd.grad(latent_flow_loss(flow, clip, mask).sum(), clip)
     assert gradient[..., :6].abs().max() > 10 * gradient[..., 18:].abs().max()
@@ -90,3 +123,5 @@ def test_what_cannot_be_measured_is_refused():
     broken[0, 0, 0, 0, 0] = float("nan")
     with pytest.raises(StateError, match="NaN"):
         extract_latent_flow(broken, GRID, CONFIG)
+    with pytest.raises(InputError, match="has 2 latent frames, the reference 3"):
+        latent_flow_loss(extract_latent_flow(noise(), GRID, CONFIG), noise(frames=2))

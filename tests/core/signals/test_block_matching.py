@@ -1,0 +1,91 @@
+"""Block matching on pictures whose displacement is known."""
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d
+
+from vmt.signals import block_matching
+from vmt.signals.block_matching import BlockMatching, displacement, likeness
+
+
+def picture(seed=0, height=20, width=24, number=1):
+    """Rough and smooth parts alike, around 0."""
+    rough = torch.randn(number, 8, height, width, generator=torch.Generator().manual_seed(seed))
+    smooth = avg_pool2d(rough.roll(7, 3), 5, 1, 2)
+    return rough + 3 * smooth - (rough + 3 * smooth).mean((2, 3), keepdim=True)
+
+
+def inner(moved):
+    return moved[:, 5:-5, 5:-5]
+
+
+@pytest.mark.parametrize("shift", [(0, 1), (1, 0), (-1, -1), (0, -2), (2, 1)])
+def test_a_translation_is_read(shift):
+    first = picture()
+    found = displacement(first, first.roll(shift, (2, 3)))
+    expected = torch.tensor(shift, dtype=torch.float32)
+    torch.testing.assert_close(inner(found), expected.expand_as(inner(found)), atol=0.15, rtol=0)
+
+
+def test_contrast_does_not_count():
+    first = picture()
+    second = first.roll(1, 3)
+    torch.testing.assert_close(displacement(first / 100, second * 30), displacement(first, second), atol=1e-4, rtol=0)
+
+
+def test_what_stands_still_has_not_moved_at_all():
+    """At a border and in front of an even ground too, where an expectation over a window leans inwards."""
+    for first in (picture(), torch.zeros(1, 8, 20, 24), picture() * (torch.arange(24) < 8)):
+        assert displacement(first, first).abs().max() == 0
+
+
+def test_both_ways_are_one_motion():
+    first, second = picture(), picture(1)
+    assert torch.equal(displacement(first, second), -displacement(second, first))
+
+
+def test_one_way_leans_inwards():
+    """What the difference of both ways is for: read one way, the border of an even ground would move."""
+    there, _ = block_matching.correlations(picture(), picture(3), BlockMatching())
+    rows = block_matching._expectation(there, BlockMatching()).unflatten(1, (20, 24))[0, ..., 0].mean(1)
+    assert rows[0] > 0.1 and rows[-1] < -0.1
+    both_ways = displacement(picture(), picture(3))[0, ..., 0].mean(1)
+    assert both_ways[[0, -1]].abs().max() < 0.5 * rows[[0, -1]].abs().min()
+
+
+def test_of_equals_the_nearest_is_meant():
+    """Stripes of three cells: two to the right or one to the left is the same picture."""
+    stripes = torch.tensor([2.0, -1.0, -1.0]).repeat(8).expand(1, 8, 20, 24)
+    near, any_of_them = (displacement(stripes, stripes.roll(2, 3), BlockMatching(nearness=n)) for n in (0.4, 0))
+    assert inner(near)[..., 1].max() < -0.25 and inner(any_of_them)[..., 1].min() > 0.25
+
+
+def test_neighbourhoods_tell_what_single_cells_do_not():
+    """Half of each picture is noise of its own: single cells are misled, their surroundings together are not."""
+    first = picture() + picture(5)
+    second = picture().roll(1, 3) + picture(6)
+    wide, narrow = (displacement(first, second, BlockMatching(around=around)) for around in (2, 0))
+    error = [(inner(found) - torch.tensor([0.0, 1.0])).norm(dim=-1).mean() for found in (wide, narrow)]
+    assert error[0] < 0.6 * error[1]
+
+
+def test_likeness():
+    first = picture()
+    assert likeness(first, first.roll(1, 3))[:, 5:-5, 5:-5].min() > 0.95
+    assert likeness(first, picture(1)).mean() < 0.6
+
+
+def test_pairs_do_not_mix():
+    first, second = picture(number=3), picture(1, number=3)
+    together = displacement(first, second)
+    alone = torch.cat([displacement(a[None], b[None]) for a, b in zip(first, second, strict=True)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_gradient_against_finite_differences():
+    first, second = picture(height=8, width=9).double(), picture(1, height=8, width=9).double()
+    first.requires_grad_(), second.requires_grad_()
+    assert torch.autograd.gradcheck(displacement, (first, second), fast_mode=True, eps=1e-6, atol=1e-6)
+    even = torch.zeros_like(first).requires_grad_()
+    (gradient,) = torch.autograd.grad(displacement(even, second.detach()).square().sum(), even)
+    assert torch.isfinite(gradient).all()

@@ -1,0 +1,109 @@
+"""Displacement between two pictures by block matching: where the surroundings of a place are found again nearby.
+
+One cell of a picture tells little: on a ground of stripes or tiles many are alike. So places are compared by their
+neighbourhoods (cost aggregation), by normalised cross-correlation, which is the same for weak contrast as for strong.
+The expectation over a window leans to where there are more or likelier places, at a border inwards above all; what is
+read from the first picture to the second and back leans alike, so half the difference of the two is free of it.
+Source: soft-argmin over an aggregated cost volume, arXiv 1703.04309; the difference of both directions is ours.
+
+Letters: N pairs of pictures, C channels, S cells of a picture, K places of a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FAINT = 0.01  # of a picture's mean square: neighbourhoods with less in them are like nothing, and nothing like them
+EMPTY = 1e-12  # for pictures with nothing in them at all
+
+
+@dataclass(frozen=True)
+class BlockMatching:
+    """How places are compared; the defaults read cameras and things best on latents of the demo model."""
+
+    reach: int = 3  # cells to each side that a place is looked for in
+    around: int = 2  # cells to each side that are its neighbourhood
+    sharpness: float = 10.0  # of the match: the softmax is over sharpness * correlation
+    nearness: float = 0.4  # what each squared cell of displacement takes off: of equals, the nearest is meant
+
+
+def displacement(first: Tensor, second: Tensor, config: BlockMatching | None = None) -> Tensor:
+    """What is at each place of the first picture moves by this much to the second, and of the second from the first.
+
+    Args:
+        first, second: (N,C,h,w) float32 or float64, with values around 0.
+    Returns:
+        (N,h,w,2) of that dtype, (row, col) in cells; +row down, +col right. Exactly 0 where both pictures are equal,
+        and exactly minus itself if they are exchanged.
+    Gradient: to both.
+    """
+    config = config or BlockMatching()
+    there, back = (_expectation(found, config) for found in correlations(first, second, config))
+    return ((there - back) / 2).unflatten(1, first.shape[-2:])
+
+
+@torch.no_grad()
+def likeness(first: Tensor, second: Tensor, config: BlockMatching | None = None) -> Tensor:
+    """How alike the most alike place in reach is: (N,h,w), 0..1."""
+    there, _ = correlations(first, second, config or BlockMatching())
+    return there.amax(-1).clamp(0, 1).unflatten(1, first.shape[-2:])
+
+
+def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[Tensor, Tensor]:
+    """Normalised cross-correlation of each neighbourhood with those of its window in the other picture.
+
+    Only what both neighbourhoods have in the frame is compared.
+
+    Returns:
+        (N,S,K) from the first picture and (N,S,K) from the second one, -1..1, -inf for places outside the frame.
+    """
+    size = tuple(first.shape[-2:])
+    index_SK, seen_SK = (tensor.to(first.device) for tensor in _windows(size, config.reach))
+    near = [_neighbours(side, config.around).to(first) for side in size]
+    products_NSS = first.flatten(2).transpose(1, 2) @ second.flatten(2)
+    squares_NS = [picture.square().sum(1).flatten(1) for picture in (first, second)]
+
+    def summed(maps_NSK: Tensor) -> Tensor:
+        """Over each place's neighbourhood, without what lies outside the frame."""
+        maps = (maps_NSK * seen_SK).unflatten(1, size)
+        return torch.einsum("ih,jw,nhwk->nijk", *near, maps).flatten(1, 2)
+
+    def one_way(products_NSS: Tensor, mine_NS: Tensor, theirs_NS: Tensor) -> Tensor:
+        both = summed(products_NSS.gather(2, index_SK.expand(len(first), -1, -1)))
+        common = FAINT * summed(torch.ones_like(seen_SK, dtype=first.dtype)[None])
+        mine = summed(mine_NS[..., None]) + common * mine_NS.mean(1)[:, None, None]
+        theirs = summed(theirs_NS[:, index_SK]) + common * theirs_NS.mean(1)[:, None, None]
+        return (both / (mine * theirs).clamp_min(EMPTY).sqrt()).masked_fill(~seen_SK, -torch.inf)
+
+    return one_way(products_NSS, *squares_NS), one_way(products_NSS.transpose(1, 2), *squares_NS[::-1])
+
+
+def _expectation(found_NSK: Tensor, config: BlockMatching) -> Tensor:
+    offsets_K2 = _offsets(config.reach).to(found_NSK)
+    far_K = config.nearness * offsets_K2.square().sum(1)
+    return (config.sharpness * found_NSK - far_K).softmax(-1) @ offsets_K2
+
+
+def _offsets(reach: int) -> Tensor:
+    """(K,2) int64 (row, col)."""
+    steps = torch.arange(-reach, reach + 1)
+    return torch.cartesian_prod(steps, steps)
+
+
+def _windows(size: tuple[int, int], reach: int) -> tuple[Tensor, Tensor]:
+    """Number of every place of each cell's window (S,K), and whether it lies in the frame; outside it is some other."""
+    cells = torch.cartesian_prod(*(torch.arange(side) for side in size))
+    places = cells[:, None] + _offsets(reach)
+    last = torch.tensor(size) - 1
+    inside = ((places >= 0) & (places <= last)).all(-1)
+    places = places.clamp(torch.zeros_like(last), last)
+    return places[..., 0] * size[1] + places[..., 1], inside
+
+
+def _neighbours(side: int, around: int) -> Tensor:
+    """(side,side) 1 for rows or columns at most so far apart."""
+    line = torch.arange(side)
+    return ((line[:, None] - line).abs() <= around).float()
