@@ -62,7 +62,7 @@ def test_latent_flow_takes_no_pass(small):
     free = guided(small, [1.0, 0.95, 0.9, 0.6, 0.2], 2, PRESETS["free"], (1,), AttentionFlowConfig(), "none")
     looks = small.cut((1,)) + small.cut((1,), half=True)
     assert (free.forwards, free.backwards) == (11, 0)
-    assert free.flops == (plain(small, 5, 2) + looks + small.latent_gradient(AttentionFlowConfig()) * 8).flops
+    assert free.flops == (plain(small, 5, 2) + looks + small.latent_gradient(AttentionFlowConfig()) * 12).flops
 
 
 def test_the_report(tmp_path, capsys):
