@@ -71,9 +71,10 @@ def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[
         maps = (maps_NSK * seen_SK).unflatten(1, size)
         return torch.einsum("ih,jw,nhwk->nijk", *near, maps).flatten(1, 2)
 
+    common = FAINT * summed(torch.ones_like(seen_SK, dtype=first.dtype)[None])
+
     def one_way(products_NSS: Tensor, mine_NS: Tensor, theirs_NS: Tensor) -> Tensor:
         both = summed(products_NSS.gather(2, index_SK.expand(len(first), -1, -1)))
-        common = FAINT * summed(torch.ones_like(seen_SK, dtype=first.dtype)[None])
         mine = summed(mine_NS[..., None]) + common * mine_NS.mean(1)[:, None, None]
         theirs = summed(theirs_NS[:, index_SK]) + common * theirs_NS.mean(1)[:, None, None]
         return (both / (mine * theirs).clamp_min(EMPTY).sqrt()).masked_fill(~seen_SK, -torch.inf)
