@@ -24,10 +24,8 @@ from ..signals.latent_flow import extract_latent_flow
 from ..synthetic import Scene, render, sample_scene
 from ..token_grid import TokenGrid
 from .flow_accuracy import per_latent_frame, tapped
-from .precision import fast
-from .sampling import load_dit, load_vae
+from .sampling import clean_latent, load_dit, load_vae
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
-from .train_dit import latent_scale
 
 
 def camera_scenes() -> Iterator[Scene]:
@@ -70,12 +68,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
     dit, vae = load_dit(options.weights / DIT_FILE), load_vae(options.weights / VAE_FILE)
-    mean, std = latent_scale("cpu")
     rows: dict[str, list[float]] = {}
     for number, scene in enumerate(islice(camera_scenes(), options.cases)):
         clip = render(scene)
-        with torch.inference_mode(), fast("cpu"):
-            clean = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]).float() - mean) / std
+        clean = clean_latent(vae, clip.frames[None])
         grid = TokenGrid.from_latent_shape(clean.shape)
         x = torch.lerp(clean, seeded_noise(tuple(clean.shape), number), options.sigma)
         seen = tapped(dit, x, options.sigma)["pre"]

@@ -20,10 +20,8 @@ from ..flow_matching import seeded_noise
 from ..signals.attention_flow import AttentionFlowConfig, extract
 from ..synthetic import render
 from ..token_grid import TokenGrid
-from .precision import fast
-from .sampling import load_dit, load_vae
+from .sampling import clean_latent, load_dit, load_vae
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
-from .train_dit import latent_scale
 from .transfer_cases import transfer_cases
 from .vocabulary import encode
 from .wan_dit import WanDiT, rope_angles, rotate
@@ -84,12 +82,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
     dit, vae = load_dit(options.weights / DIT_FILE), load_vae(options.weights / VAE_FILE)
-    mean, std = latent_scale("cpu")
     table: dict[tuple, list] = {}
     for number, case in enumerate(transfer_cases(options.cases)):
         clip = render(case.reference)
-        with torch.inference_mode(), fast("cpu"):
-            clean = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]).float() - mean) / std
+        clean = clean_latent(vae, clip.frames[None])
         grid = TokenGrid.from_latent_shape(clean.shape)
         path_tok = per_latent_frame(clip.tracks_px[0]) / TOKEN_PX
         mask_tok = _token_cover(clip.masks[0])

@@ -129,6 +129,14 @@ def renoised(x: torch.Tensor, sigma: float, higher: float, noise: torch.Tensor) 
 
 
 @torch.inference_mode()
+def clean_latent(vae: WanVAE, frames: torch.Tensor) -> torch.Tensor:
+    """Clips (B,T,H,W,3) 0..1 as the DiT sees them: (B,16,F,H/8,W/8) float32, scaled."""
+    mean, std = latent_scale("cpu")
+    with fast("cpu"):
+        return (vae.encode((frames * 2 - 1).movedim(-1, 1)).float() - mean) / std
+
+
+@torch.inference_mode()
 def decode(vae: WanVAE, latents: torch.Tensor) -> torch.Tensor:
     """Latents (B,16,F,h,w) in the DiT's scale to frames (B,T,8h,8w,3) float32 0..1 on the CPU, one clip at a time.
 

@@ -14,9 +14,9 @@ from ..errors import InputError
 from ..features import MotionFeatures
 from ..token_grid import TokenGrid
 from .displacement import hard_displacement, soft_displacement
-from .frame_pairs import distance_weights, frame_pairs
+from .frame_pairs import frame_pairs
 from .matching import MEMORY_LIMIT, CoarseMatch, coarse_match
-from .weights import WEIGHTS, token_weights
+from .weights import WEIGHTS, loss_weights
 from .windows import window_centres, window_holds, window_size
 
 if TYPE_CHECKING:
@@ -178,19 +178,18 @@ def attention_flow_loss(
         )
     config = flow.config
     window = window_size(flow.grid, config.radius)
+    of_pairs = None if mask is None else mask_of_pairs(mask, flow.grid, flow.pairs)
     losses = []
     for block, reference in flow.blocks.items():
         moved_BPS2 = soft_displacement(
             queries[block], keys[block], flow.pairs, reference.centres, window, flow.grid, memory_limit=memory_limit,
             temperature=config.temperature, head_indices=config.head_indices, per_head=config.heads == "mean_flow",
         )  # fmt: skip
-        weight_PS = token_weights(config.weight, reference.displacement_tok, reference.confidence)
-        weight_PS = weight_PS * distance_weights(flow.pairs, config.span)[:, None]
-        if mask is not None:
-            weight_PS = weight_PS * mask_of_pairs(mask, flow.grid, flow.pairs)
-        weight_PS = (weight_PS / weight_PS.sum().clamp(min=1e-12)).to(moved_BPS2)
+        weight_PS = loss_weights(
+            config.weight, config.span, flow.pairs, reference.displacement_tok, reference.confidence, of_pairs
+        )
         error_BPS = (moved_BPS2 - reference.displacement_tok.to(moved_BPS2)).square().sum(-1)
-        losses.append((error_BPS * weight_PS).sum((1, 2)) / flow.grid.per_frame)
+        losses.append((error_BPS * weight_PS.to(moved_BPS2)).sum((1, 2)) / flow.grid.per_frame)
     return torch.stack(losses).mean(0)
 
 

@@ -12,9 +12,11 @@ Letters: N pairs of pictures, C channels, S cells of a picture, K places of a wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 FAINT = 0.01  # of a picture's mean square: neighbourhoods with less in them are like nothing, and nothing like them
 EMPTY = 1e-12  # for pictures with nothing in them at all
@@ -40,16 +42,17 @@ def displacement(first: Tensor, second: Tensor, config: BlockMatching | None = N
         and exactly minus itself if they are exchanged.
     Gradient: to both.
     """
+    return displacement_and_likeness(first, second, config)[0]
+
+
+def displacement_and_likeness(
+    first: Tensor, second: Tensor, config: BlockMatching | None = None
+) -> tuple[Tensor, Tensor]:
+    """`displacement`, and how alike the most alike place in reach is: (N,h,w), 0..1, without a gradient."""
     config = config or BlockMatching()
-    there, back = (_expectation(found, config) for found in correlations(first, second, config))
-    return ((there - back) / 2).unflatten(1, first.shape[-2:])
-
-
-@torch.no_grad()
-def likeness(first: Tensor, second: Tensor, config: BlockMatching | None = None) -> Tensor:
-    """How alike the most alike place in reach is: (N,h,w), 0..1."""
-    there, _ = correlations(first, second, config or BlockMatching())
-    return there.amax(-1).clamp(0, 1).unflatten(1, first.shape[-2:])
+    there, back = correlations(first, second, config)
+    moved = (_expectation(there, config) - _expectation(back, config)) / 2
+    return moved, there.detach().amax(-1).clamp(0, 1)
 
 
 def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[Tensor, Tensor]:
@@ -58,34 +61,38 @@ def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[
     Only what both neighbourhoods have in the frame is compared.
 
     Returns:
-        (N,S,K) from the first picture and (N,S,K) from the second one, -1..1, -inf for places outside the frame.
+        (N,h,w,K) from the first picture and (N,h,w,K) from the second one, -1..1, -inf for places outside the frame.
     """
     size = tuple(first.shape[-2:])
     index_SK, seen_SK = (tensor.to(first.device) for tensor in _windows(size, config.reach))
-    near = [_neighbours(side, config.around).to(first) for side in size]
-    products_NSS = first.flatten(2).transpose(1, 2) @ second.flatten(2)
+    seen = seen_SK.unflatten(0, size)
+    products_NSS = first.flatten(2).transpose(1, 2) @ second.flatten(2)  # of places (first, second)
     squares_NS = [picture.square().sum(1).flatten(1) for picture in (first, second)]
 
     def summed(maps_NSK: Tensor) -> Tensor:
-        """Over each place's neighbourhood, without what lies outside the frame."""
-        maps = (maps_NSK * seen_SK).unflatten(1, size)
-        return torch.einsum("ih,jw,nhwk->nijk", *near, maps).flatten(1, 2)
+        """Over each place's neighbourhood, without what lies outside the frame: (N,h,w,K)."""
+        side, out = 2 * config.around + 1, config.around
+        maps = (maps_NSK.unflatten(1, size) * seen).movedim(-1, 1)
+        # Rows, then columns: a few sums of each.
+        rows = avg_pool2d(maps, (side, 1), 1, (out, 0), divisor_override=1)
+        return avg_pool2d(rows, (1, side), 1, (0, out), divisor_override=1).movedim(1, -1)
 
     common = FAINT * summed(torch.ones_like(seen_SK, dtype=first.dtype)[None])
 
     def one_way(products_NSS: Tensor, mine_NS: Tensor, theirs_NS: Tensor) -> Tensor:
         both = summed(products_NSS.gather(2, index_SK.expand(len(first), -1, -1)))
-        mine = summed(mine_NS[..., None]) + common * mine_NS.mean(1)[:, None, None]
-        theirs = summed(theirs_NS[:, index_SK]) + common * theirs_NS.mean(1)[:, None, None]
-        return (both / (mine * theirs).clamp_min(EMPTY).sqrt()).masked_fill(~seen_SK, -torch.inf)
+        mine = summed(mine_NS[..., None]) + common * mine_NS.mean(1)[:, None, None, None]
+        theirs = summed(theirs_NS[:, index_SK]) + common * theirs_NS.mean(1)[:, None, None, None]
+        return (both / (mine * theirs).clamp_min(EMPTY).sqrt()).masked_fill(~seen, -torch.inf)
 
     return one_way(products_NSS, *squares_NS), one_way(products_NSS.transpose(1, 2), *squares_NS[::-1])
 
 
-def _expectation(found_NSK: Tensor, config: BlockMatching) -> Tensor:
-    offsets_K2 = _offsets(config.reach).to(found_NSK)
+def _expectation(found: Tensor, config: BlockMatching) -> Tensor:
+    """(N,h,w,K) -> (N,h,w,2) cells."""
+    offsets_K2 = _offsets(config.reach).to(found)
     far_K = config.nearness * offsets_K2.square().sum(1)
-    return (config.sharpness * found_NSK - far_K).softmax(-1) @ offsets_K2
+    return (config.sharpness * found - far_K).softmax(-1) @ offsets_K2
 
 
 def _offsets(reach: int) -> Tensor:
@@ -94,17 +101,13 @@ def _offsets(reach: int) -> Tensor:
     return torch.cartesian_prod(steps, steps)
 
 
+@lru_cache(4)
 def _windows(size: tuple[int, int], reach: int) -> tuple[Tensor, Tensor]:
     """Number of every place of each cell's window (S,K), and whether it lies in the frame; outside it is some other."""
-    cells = torch.cartesian_prod(*(torch.arange(side) for side in size))
-    places = cells[:, None] + _offsets(reach)
-    last = torch.tensor(size) - 1
-    inside = ((places >= 0) & (places <= last)).all(-1)
-    places = places.clamp(torch.zeros_like(last), last)
-    return places[..., 0] * size[1] + places[..., 1], inside
-
-
-def _neighbours(side: int, around: int) -> Tensor:
-    """(side,side) 1 for rows or columns at most so far apart."""
-    line = torch.arange(side)
-    return ((line[:, None] - line).abs() <= around).float()
+    with torch.inference_mode(False):  # kept, also for those who take gradients
+        cells = torch.cartesian_prod(*(torch.arange(side) for side in size))
+        places = cells[:, None] + _offsets(reach)
+        last = torch.tensor(size) - 1
+        inside = ((places >= 0) & (places <= last)).all(-1)
+        places = places.clamp(torch.zeros_like(last), last)
+        return places[..., 0] * size[1] + places[..., 1], inside

@@ -16,9 +16,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..errors import InputError, StateError
 from ..token_grid import TokenGrid
 from .attention_flow import AttentionFlowConfig, mask_of_pairs
-from .block_matching import displacement, likeness
-from .frame_pairs import distance_weights, frame_pairs
-from .weights import token_weights
+from .block_matching import displacement, displacement_and_likeness
+from .frame_pairs import frame_pairs
+from .weights import loss_weights
 
 CELLS = 16  # of the shorter side at least, 31 at most: a video of any size is compared by equal parts of its frame
 PER_TOKEN = 2  # latent cells of a token's side, in every Wan
@@ -60,8 +60,7 @@ def extract_latent_flow(
             "what is wrong, or encode the reference again."
         )
     with torch.no_grad():
-        pictures = _pictures(latent.to(device, torch.float32), grid, pairs)
-        moved, alike = displacement(*pictures), likeness(*pictures)
+        moved, alike = displacement_and_likeness(*_pictures(latent.to(device, torch.float32), grid, pairs))
     return LatentFlow(grid, config, pairs, moved.cpu(), alike.cpu())
 
 
@@ -80,15 +79,12 @@ def latent_flow_loss(flow: LatentFlow, clip: Tensor, mask: Tensor | None = None)
             "equal. Sample a video of the reference's length."
         )
     moved = displacement(*_pictures(clip, flow.grid, flow.pairs)).unflatten(0, (len(clip), -1))
-    reference = flow.displacement.to(moved)
-    weight = token_weights(flow.config.weight, flow.displacement, flow.confidence)
-    weight = weight * distance_weights(flow.pairs, flow.config.span)[:, None, None]
     if mask is not None:
         tokens = mask_of_pairs(mask, flow.grid, flow.pairs).unflatten(1, (flow.grid.height, flow.grid.width))
-        weight = weight * adaptive_avg_pool2d(tokens[:, None], weight.shape[1:])[:, 0]
-    weight = (weight / weight.sum().clamp(min=1e-12)).to(moved)
-    error = (moved - reference).square().sum(-1)
-    return (error * weight).sum((1, 2, 3)) / weight[0].numel()
+        mask = adaptive_avg_pool2d(tokens[:, None], flow.confidence.shape[1:])[:, 0]
+    weight = loss_weights(flow.config.weight, flow.config.span, flow.pairs, flow.displacement, flow.confidence, mask)
+    error = (moved - flow.displacement.to(moved)).square().sum(-1)
+    return (error * weight.to(moved)).sum((1, 2, 3)) / weight[0].numel()
 
 
 def _pictures(clip: Tensor, grid: TokenGrid, pairs: Tensor) -> tuple[Tensor, Tensor]:

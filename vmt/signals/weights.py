@@ -1,7 +1,9 @@
-"""How much each token of the reference counts in the loss."""
+"""How much each place of the reference counts in the loss."""
 
 import torch
 from torch import Tensor
+
+from .frame_pairs import distance_weights
 
 WEIGHTS = ("motion", "none", "confidence", "motion_confidence")
 
@@ -22,3 +24,18 @@ def token_weights(rule: str, displacement_tok: Tensor, confidence: Tensor) -> Te
     if rule in ("confidence", "motion_confidence"):
         weight = weight * confidence
     return weight
+
+
+def loss_weights(
+    rule: str, span: int, pairs: Tensor, displacement: Tensor, confidence: Tensor, mask: Tensor | None = None
+) -> Tensor:
+    """What each place of each pair weighs in a loss: like confidence, (P, ...) float32, together 1.
+
+    Args:
+        rule: see `token_weights`. span: the largest frame distance. pairs: (P, 2). mask: like confidence, >= 0.
+    """
+    weight = token_weights(rule, displacement, confidence)
+    weight = weight * distance_weights(pairs, span).view(-1, *[1] * (weight.ndim - 1))
+    if mask is not None:
+        weight = weight * mask
+    return weight / weight.sum().clamp(min=1e-12)

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from vmt.demo.camera_accuracy import agreement, camera_displacement, camera_scenes
-from vmt.demo.sampling import load_vae
+from vmt.demo.sampling import clean_latent, load_vae
 from vmt.demo.train import VAE_FILE, WEIGHTS
-from vmt.demo.train_dit import latent_scale
 from vmt.errors import InputError, StateError
 from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.signals.latent_flow import extract_latent_flow, latent_flow_loss, matched_size
@@ -40,14 +39,13 @@ def test_a_translation_is_read(shift):
 
 def test_the_ground_under_a_moving_camera_is_read():
     """On drawn clips through the VAE: panned, zoomed, rolled and shaken."""
-    vae, (mean, std) = load_vae(WEIGHTS / VAE_FILE), latent_scale("cpu")
+    vae = load_vae(WEIGHTS / VAE_FILE)
     grid, told = TokenGrid(9, 8, 8), {}
     for scene in islice(camera_scenes(), 40):
         if scene.camera_motion in told:
             continue
         clip = render(scene)
-        with torch.inference_mode():
-            latent = (vae.encode((clip.frames * 2 - 1).movedim(-1, 0)[None]) - mean) / std
+        latent = clean_latent(vae, clip.frames[None])
         flow = extract_latent_flow(latent, grid, CONFIG)
         told[scene.camera_motion] = agreement(
             flow.displacement, *camera_displacement(clip.camera, flow.pairs, (16, 16), 8)
