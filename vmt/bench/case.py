@@ -38,6 +38,10 @@ class Case(Protocol):
     def clip(self) -> HasFrames:
         """The reference, as the model is to see it. Raises InputError if it cannot be had."""
 
+    def perfect_transfer(self) -> torch.Tensor | None:
+        """Frames like the clip's of what the prompt names, moving just as the reference moves; None where nobody can
+        draw that."""
+
     def figures(
         self, clip: HasFrames, output: torch.Tensor, unguided: torch.Tensor | None, shows_reference: bool
     ) -> Figures:

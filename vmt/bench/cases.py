@@ -8,7 +8,7 @@ the motions are unseen). The prompt names as many things as the reference shows,
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -70,6 +70,15 @@ class BenchCase:
 
     def clip(self) -> Clip:
         return render(self.reference)
+
+    def perfect_transfer(self) -> torch.Tensor:
+        shown, named = self.reference, self.prompt
+        things = [
+            replace(moving, shape=thing.shape, colour=thing.colour)
+            for moving, thing in zip(shown.objects, named.objects, strict=True)
+        ]
+        figure = shown.figure and replace(shown.figure, colour=named.figure.colour)
+        return render(Scene(named.ground, shown.camera, things, figure, shown.camera_motion)).frames
 
     def figures(
         self, clip: Clip, output: torch.Tensor, unguided: torch.Tensor | None, shows_reference: bool

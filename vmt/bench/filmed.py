@@ -46,6 +46,9 @@ class FilmedCase:
     def clip(self) -> ReferenceClip:
         return load_reference(self.video, self.config)
 
+    def perfect_transfer(self) -> None:
+        return None
+
     def figures(
         self, clip: HasFrames, output: torch.Tensor, unguided: torch.Tensor | None, shows_reference: bool
     ) -> Figures:

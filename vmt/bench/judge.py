@@ -58,9 +58,19 @@ def judge(
         **_paths(case, clip, shows, output),
         **_tracks(clip, output),
         **_appearance(shows, output),
-        "leakage": None if unguided is None else leakage(clip.frames, output, unguided)["leakage"],
+        **_leakage(case, clip, output, unguided),
         "flicker": flicker(output),
         "warp_error": warp_error(output),
+    }
+
+
+def _leakage(case: BenchCase, clip: Clip, output: torch.Tensor, unguided: torch.Tensor | None) -> Figures:
+    """Of the look, and likeness over the unguided result, in which the place of things has its part."""
+    if unguided is None:
+        return dict.fromkeys(("leakage", "likeness_gain"))
+    return {
+        "leakage": leakage(clip.frames, output, unguided, case.perfect_transfer())["leakage"],
+        "likeness_gain": leakage(clip.frames, output, unguided)["leakage"],
     }
 
 

@@ -192,11 +192,14 @@ class BenchRuns:
     def _graph(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> tuple[dict, str]:
         """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
         shown = other if method.unrelated else case
-        clip, place = self._clip(shown), (name, shown.clip_name)
+        clip, place = self._clip(shown), (name, shown.name if method.perfect else shown.clip_name)
         if place not in self._uploaded:  # once, so that the host need not look at it again for another prompt
+            frames = shown.perfect_transfer() if method.perfect else clip.frames
+            if frames is None:
+                raise InputError(f"{name} needs a clip whose motion is known exactly; {shown.clip_name} is filmed.")
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder, f"{name}-{len(self._uploaded)}-{Path(shown.clip_name).stem}.mp4")
-                write_video(file, method.reference(clip.frames, Random(" ".join(place))), getattr(clip, "fps", FPS))
+                write_video(file, method.reference(frames, Random(" ".join(place))), getattr(clip, "fps", FPS))
                 self._uploaded[place] = self._host().upload(file)
         demo = self._workflow.filled(self._uploaded[place], case.caption, case.seed + further)
         demo = replace(demo, caption=getattr(clip, "caption", ""))

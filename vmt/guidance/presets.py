@@ -11,7 +11,10 @@ from dataclasses import dataclass, field, replace
 from .config import GuidanceConfig
 
 OFF = GuidanceConfig(strength=0.0)
-LATENT = GuidanceConfig(strength=0.02, sigma_end=0.55, inner_steps=4, recompute_every=1, smoothing=0.7)
+# Down to where texture is settled, by then: a ground that moves is held to it. As many steps whatever the run has.
+LATENT = GuidanceConfig(
+    strength=0.03, sigma_end=0.35, max_steps=14, inner_steps=4, recompute_every=1, smoothing=0.7, share_forward=True
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, smoothing=0.7, share_f
 QUALITY = Preset(
     "two gradients through the model at up to fourteen steps",
     replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),
-    replace(LATENT, strength=0.016),
+    LATENT,
 )
 PRESETS = {
     "quality": QUALITY,

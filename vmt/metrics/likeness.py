@@ -36,20 +36,26 @@ def likeness(a, b) -> dict[str, float | None]:
     }
 
 
-def leakage(reference, output, unguided) -> dict[str, float | None]:
-    """How much more the output looks like the reference than the unguided output of the same prompt and seed does.
+def leakage(reference, output, unguided, perfect=None) -> dict[str, float | None]:
+    """How much more the output looks like the reference than it would if its motion alone came over.
 
+    A thing that goes where the reference's goes makes layout and edges alike, whatever it looks like. So where a
+    perfect transfer can be drawn, likeness counts from the higher of that and the unguided output. Without it, from the
+    unguided output alone; a part of the figure is then the place of things.
+
+    Args:
+        unguided: of the same prompt and seed. perfect: what the prompt names, moving just as the reference moves.
     Returns:
-        "leakage_ssim", "leakage_layout", "leakage_edges": differences of `likeness`, 0 where nothing leaks; "leakage":
-        their mean, since each by itself may rise for another reason (a thing that is where the reference has one raises
-        the edges). None where undefined.
+        "leakage_ssim", "leakage_layout", "leakage_edges": differences of `likeness`, at most 0 where nothing leaks;
+        "leakage": their mean. None where undefined.
     """
-    guided, plain = likeness(output, reference), likeness(unguided, reference)
-    figures = {
-        f"leakage_{name}": None if guided[name] is None or plain[name] is None else guided[name] - plain[name]
-        for name in guided
-    }
+    found, *expected = (likeness(clip, reference) for clip in (output, unguided, perfect) if clip is not None)
+    figures = {f"leakage_{name}": _beyond(value, [clip[name] for clip in expected]) for name, value in found.items()}
     return {**figures, "leakage": _mean(list(figures.values()))}
+
+
+def _beyond(value: float | None, expected: list[float | None]) -> float | None:
+    return None if value is None or None in expected else value - max(expected)
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> float:

@@ -31,6 +31,27 @@ def test_the_reference_itself_is_the_ceiling(cases):
         assert figures["leakage"] is None
 
 
+def test_a_perfect_transfer_moves_like_the_reference_and_leaks_nothing(cases):
+    for case, clip in cases:
+        figures = judge(case, clip, case.perfect_transfer(), render(case.prompt).frames)
+        assert figures["located_correlation"] > 0.7 and figures["wrong_way"] < 0.12
+        path = figures["camera_correlation" if case.category == "camera" else "centred_correlation"]
+        assert path is None or path > 0.98
+        right = {name: value for name, value in figures.items() if name.endswith("_right")}
+        assert all(value is None or value >= 0.9 for value in right.values()), right
+        assert figures["leakage"] <= 0
+
+
+def test_place_is_likeness_and_not_leakage():
+    """A thing that goes where the reference's goes: more alike by a third, and none of it by its look."""
+    case = bench_cases("single_object", 1)[0]
+    clip, still = render(case.reference), render(case.prompt).frames
+    alike = judge(case, clip, case.perfect_transfer(), still)
+    assert alike["likeness_gain"] > 0.1 and alike["leakage"] <= 0
+    mixed = judge(case, clip, torch.lerp(case.perfect_transfer(), clip.frames, 0.3), still)
+    assert mixed["leakage"] > 0.05
+
+
 def test_backwards_is_the_wrong_way(cases):
     for case, clip in cases:
         if case.motion.name.split()[0] in ("line", "zoom", "roll", "opposite", "together", "walk", "accelerate"):

@@ -46,6 +46,7 @@ def test_controls_have_only_what_they_are_to_have(demo):
     assert "KSampler" in classes(plain) and "VMT_WindowedInversion" not in classes(plain)
     ceiling = load("vae_round_trip").graph(demo)
     assert "UNETLoader" not in classes(ceiling) and {"VAEEncode", "VAEDecode"} <= classes(ceiling)
+    assert load("perfect").graph(demo) == ceiling
     started = load("noised_start").graph(demo)
     assert started[demo.sampler]["inputs"]["denoise"] < 1 and "VAEEncode" in classes(started)
     assert plain[demo.sampler]["inputs"]["seed"] == started[demo.sampler]["inputs"]["seed"]
@@ -73,6 +74,7 @@ def test_references_are_what_their_names_say():
         assert order[name] == list(range(9))
     assert [name for name in NAMES if load(name).unrelated] == ["unrelated_reference"]
     assert [name for name in NAMES if load(name).shows_reference] == ["vae_round_trip"]
+    assert [name for name in NAMES if load(name).perfect] == ["perfect"]
 
 
 def test_what_is_broken_runs_only_where_it_is_named():

@@ -23,6 +23,15 @@ def test_the_more_is_mixed_in_the_more_leaks():
     assert values[1]["leakage"] == pytest.approx(sum(parts) / 3)
 
 
+def test_what_a_perfect_transfer_shares_is_no_leakage():
+    perfect = B + 0.3 * (A - B)
+    assert leakage(A, perfect, B)["leakage"] > 0 and leakage(A, perfect, B, perfect)["leakage"] == 0
+    more = B + 0.5 * (A - B)
+    assert 0 < leakage(A, more, B, perfect)["leakage"] < leakage(A, more, B)["leakage"]
+    assert leakage(A, B, B, perfect)["leakage"] < 0, "what does not follow hides behind no other measure"
+    assert leakage(A, B, perfect, B)["leakage"] < 0, "the unguided output may be the more alike"
+
+
 def test_another_colour_is_no_other_layout_of_edges():
     assert likeness(A, 1 - A)["edges"] == pytest.approx(1, abs=1e-3)
     assert likeness(A, 1 - A)["layout"] == pytest.approx(-1, abs=1e-3)

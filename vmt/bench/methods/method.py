@@ -35,6 +35,7 @@ class Method:
     broken: wrong on purpose, to see that the bench notices; run only where it is named.
     tunes: trains on each reference, which takes minutes; run only where it is named.
     shows_reference: the result is to show what the reference shows, not what the prompt names.
+    perfect: it is given what is to come out, `Case.perfect_transfer`, in the place of the reference.
     """
 
     about: str
@@ -42,5 +43,6 @@ class Method:
     reference: Callable[[torch.Tensor, Random], torch.Tensor] = as_they_are
     unrelated: bool = False
     shows_reference: bool = False
+    perfect: bool = False
     broken: bool = False
     tunes: bool = False
