@@ -32,6 +32,8 @@ class RareOptions:
     turn: float = DEFAULT.turn
     window_share: float = DEFAULT.window_share
     size: str = AUTO
+    both_ways: bool = DEFAULT.both_ways
+    latent_end: float = LATENT.sigma_end
 
 
 class GuidanceOptions(io.ComfyNode):
@@ -159,6 +161,24 @@ class GuidanceOptions(io.ComfyNode):
                     tooltip="Size of the video at which attention reads the motion. half: a fourth of the memory, and "
                     "a tenth to a fourth of the time; small movements are seen less well. auto: as the preset has it, "
                     "full with custom.",
+                ),
+                io.Boolean.Input(
+                    "both_ways",
+                    default=DEFAULT.both_ways,
+                    optional=True,
+                    tooltip="Read attention from frame to frame and back; half the difference counts. A window leans "
+                    "inwards at the borders of a frame, there and back alike.",
+                ),
+                io.Float.Input(
+                    "latent_end",
+                    default=LATENT.sigma_end,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    round=0.0001,
+                    optional=True,
+                    tooltip="Follow the latent flow down to this noise level. A camera's motion wants a lower one than "
+                    "things do.",
                 ),
             ],
             outputs=[GuidanceOptionsType.Output(display_name="options")],

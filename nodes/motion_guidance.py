@@ -1,5 +1,6 @@
 """Motion Guidance: a model that follows the motion of a reference, whichever sampler it is given to."""
 
+import logging
 from dataclasses import replace
 
 from comfy_api.latest import io
@@ -7,6 +8,7 @@ from comfy_api.latest import io
 from ..vmt.errors import check_choice
 from ..vmt.guidance.config import GuidanceConfig
 from ..vmt.guidance.presets import PRESETS, Preset
+from ..vmt.guidance.trust import attention_trust
 from .guidance_options import AUTO, RareOptions
 from .host.attention_guidance import attach_attention_guidance
 from .host.latent_guidance import attach_latent_guidance
@@ -106,18 +108,19 @@ def guided_model(
     if options.blocks.strip().lower() not in ("all", "") and amf is not None:
         blocks = parse_blocks(options.blocks, check_wan(model).num_blocks)
     if preset == CUSTOM:
-        common = {"sigma_start": sigma_start, "sigma_end": sigma_end, "update": options.update,
-                  "loss_floor": options.loss_floor, "smoothing": options.smoothing}  # fmt: skip
+        common = {"sigma_start": sigma_start, "update": options.update, "loss_floor": options.loss_floor,
+                  "smoothing": options.smoothing}  # fmt: skip
         chosen = Preset(
             CUSTOM,
             GuidanceConfig(
-                strength=strength, inner_steps=inner_steps, recompute_every=recompute_every,
+                strength=strength, sigma_end=sigma_end, inner_steps=inner_steps, recompute_every=recompute_every,
                 strength_decay=options.strength_decay, look_ahead=look_ahead, share_forward=options.share_forward,
                 max_steps=options.max_steps, reuse_steps=options.reuse_steps, turn=options.turn,
-                window_share=options.window_share, **common,
+                window_share=options.window_share, both_ways=options.both_ways, **common,
             ),
             GuidanceConfig(
-                strength=options.latent_strength, inner_steps=options.latent_steps, recompute_every=1, **common
+                strength=options.latent_strength, sigma_end=min(options.latent_end, sigma_start),
+                inner_steps=options.latent_steps, recompute_every=1, **common,
             ),
         )  # fmt: skip
     else:
@@ -129,6 +132,14 @@ def guided_model(
         attention = replace(attention, size=options.size)
     elif amf is not None and amf.half is None:  # frames too small to be halved
         attention = replace(attention, size="full")
+    if preset != CUSTOM and amf is not None:
+        trust = attention_trust(amf, half=attention.size == "half")
+        if trust < 1:
+            logging.info(
+                "[VMT] Attention does not show all that moves in the reference, a camera perhaps: it guides by "
+                f"{100 * trust:.0f} %, latent flow in full."
+            )
+        attention = replace(attention, strength=attention.strength * trust)
     return attach_attention_guidance(model, amf, attention, options.checkpoint, mask)
 
 

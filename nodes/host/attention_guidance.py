@@ -106,7 +106,7 @@ class AttentionGuidance(Guidance):
             captured = scale.enlarge([*queries.values(), *keys.values()])
             queries = dict(zip(queries, captured[: len(queries)], strict=True))
             keys = dict(zip(keys, captured[len(queries) :], strict=True))
-            loss = of_videos(attention_flow_loss(flow, queries, keys, mask))
+            loss = of_videos(attention_flow_loss(flow, queries, keys, mask, both_ways=self.config.both_ways))
             if self.config.window_share and latent.requires_grad:
                 windows = of_videos(corresponding_window_loss(flow, keys))
                 loss = balanced(loss, windows, [*queries.values(), *keys.values()], self.config.window_share)

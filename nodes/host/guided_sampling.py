@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import comfy.model_management
@@ -62,7 +62,7 @@ def normal_tensor(tensor: Tensor | None) -> Tensor | None:
 def normal_flow(flow: AttentionFlow, blocks: tuple[int, ...] | None = None) -> AttentionFlow:
     """The flow of the chosen blocks (None: all), in tensors that autograd may save."""
     copied = {
-        block: BlockFlow(*(normal_tensor(t) for t in (held.centres, held.displacement_tok, held.confidence)))
+        block: BlockFlow(**{field.name: normal_tensor(getattr(held, field.name)) for field in fields(held)})
         for block, held in flow.blocks.items()
         if not blocks or block in blocks
     }

@@ -12,7 +12,8 @@ def flow_of(displacement, frames=3, height=8, width=10, confidence=1.0):
     grid, pairs = TokenGrid(frames, height, width), frame_pairs(frames, 2)
     shape = len(pairs), grid.per_frame
     moved = torch.tensor(displacement, dtype=torch.float32).expand(*shape, 2).clone()
-    block = BlockFlow(torch.zeros(*shape, 2, dtype=torch.int16), moved, torch.full(shape, confidence))
+    centres = torch.zeros(*shape, 2, dtype=torch.int16)
+    block = BlockFlow(centres, moved, torch.full(shape, confidence), centres, -moved)
     return AttentionFlow(grid, AttentionFlowConfig(), pairs, {2: block}, "pre", 0.5, "test")
 
 

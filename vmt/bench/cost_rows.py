@@ -34,7 +34,8 @@ def guided(
     _, of_latents = gradients_of(preset.latent, levels[1:])  # none before the first prediction
     cost = plain(wan, len(levels), prompts) + wan.cut(blocks) + wan.cut(blocks, half=True)
     cost = cost + wan.latent_gradient(flow) * of_latents
-    cost = cost + wan.gradient(blocks, flow, kept, half=config.size == "half") * gradients
+    one = wan.gradient(blocks, flow, kept, half=config.size == "half", both_ways=config.both_ways)
+    cost = cost + one * gradients
     if not config.look_ahead:
         return cost
     if config.share_forward:  # the first step of a run has no prediction before it

@@ -160,7 +160,7 @@ class FakeWan:
 
     def gradient(
         self, blocks: tuple[int, ...], config: AttentionFlowConfig, kept: str = "none", through: int = 0,
-        half: bool = False,
+        half: bool = False, both_ways: bool = False,
     ) -> Cost:  # fmt: skip
         """The AMF loss of q and k of `blocks` and its gradient to the latent.
 
@@ -176,7 +176,7 @@ class FakeWan:
             grid, read = (half_grid(self.grid), config.at_half_size()) if half else (self.grid, config)
             flow = unknown_flow(grid, read, blocks)
             queries, keys = ({n: qk[i] for n, qk in taken.items()} for i in (0, 1))
-            torch.autograd.grad(attention_flow_loss(flow, queries, keys).sum(), latent)
+            torch.autograd.grad(attention_flow_loss(flow, queries, keys, both_ways=both_ways).sum(), latent)
 
         return self._counted(work, grad=True)
 
@@ -303,5 +303,6 @@ def unknown_flow(grid: TokenGrid, config: AttentionFlowConfig, blocks: tuple[int
     """A reference's AMF whose values do not matter."""
     pairs = frame_pairs(grid.frames, config.span)
     of_pairs = (len(pairs), grid.per_frame)
-    empty = BlockFlow(torch.empty(*of_pairs, 2, dtype=torch.int16), torch.empty(*of_pairs, 2), torch.empty(of_pairs))
+    centres, moved = torch.empty(*of_pairs, 2, dtype=torch.int16), torch.empty(*of_pairs, 2)
+    empty = BlockFlow(centres, moved, torch.empty(of_pairs), centres, moved)
     return AttentionFlow(grid, config, pairs, dict.fromkeys(blocks, empty), "pre", 0.5, "")

@@ -22,7 +22,7 @@ KSAMPLER_INPUTS = (
 
 RARE = (
     "update", "strength_decay", "loss_floor", "smoothing", "share_forward", "max_steps", "reuse_steps", "turn",
-    "window_share",
+    "window_share", "both_ways",
 )  # fmt: skip
 
 
@@ -96,6 +96,7 @@ def with_options(graph: dict) -> dict:
         "size": "auto",
         "latent_steps": 0,
         "latent_strength": LATENT.strength,
+        "latent_end": LATENT.sigma_end,
     }
     for node_id in find(graph, SAMPLER):
         if link(graph, node_id, "options") is None:

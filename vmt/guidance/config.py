@@ -32,6 +32,7 @@ class GuidanceConfig:
     window_share: float = (
         0.0  # of the corresponding-window loss beside the AMF's, by length of their gradients; 0 = off
     )
+    both_ways: bool = False  # attention: half the difference of what is read from frame to frame and back
     smoothing: float = 0.0  # blur of a gradient over the frame: standard deviation in latent cells; 0 = none
     look_ahead: bool = True  # read the motion in the clip that is predicted, at the reference's noise level
     share_forward: bool = False  # look ahead by the sampler's last prediction, not by a forward pass at each gradient

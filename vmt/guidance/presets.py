@@ -31,7 +31,7 @@ class Preset:
         return Preset(self.about, attention, latent)
 
 
-SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, smoothing=0.7, share_forward=True)
+SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, both_ways=True, smoothing=0.7, share_forward=True)
 QUALITY = Preset(
     "two gradients through the model at up to fourteen steps",
     replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),

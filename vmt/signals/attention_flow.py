@@ -5,6 +5,7 @@ The reference is measured once (`extract`); a generated video is compared with i
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -78,6 +79,13 @@ class BlockFlow:
     centres: Tensor  # (P, S, 2) int16, window centres (row, col) on the token grid of frame j
     displacement_tok: Tensor  # (P, S, 2) float32 (row, col) from frame i to frame j; +row down, +col right
     confidence: Tensor  # (P, S) float32, 0..1
+    centres_back: Tensor  # (P, S, 2) int16, of the windows in frame i that tokens of frame j are looked for in
+    displacement_back_tok: Tensor  # (P, S, 2) float32, of the tokens of frame j, to frame i
+
+    @property
+    def both_ways_tok(self) -> Tensor:
+        """(P, S, 2) half the difference of what leaves a place and what comes back to it."""
+        return (self.displacement_tok - self.displacement_back_tok) / 2
 
 
 @dataclass
@@ -120,17 +128,29 @@ def extract(
     blocks = {}
     for block in features.blocks:
         queries, keys = (held[block].to(device=device) for held in (features.queries, features.keys))
+        matched = partial(
+            coarse_match, queries, keys, grid=grid, temperature=config.temperature, head_indices=config.head_indices,
+            memory_limit=memory_limit,
+        )  # fmt: skip
         coarse = features.matches.get(block)
         if coarse is None or not coarse.fits(pairs, config.temperature, config.head_indices):
-            coarse = coarse_match(queries, keys, pairs, grid, config.temperature, config.head_indices, memory_limit)
-        centres = window_centres(_middles(coarse, config.centre), grid, config.radius, config.tile)
+            coarse = matched(pairs=pairs)
+        # Around its own place a token is looked for wherever it goes, and the way back needs no match of its own.
+        coarse_back = coarse if config.centre == "own" else matched(pairs=pairs.flip(1))
+        centres, centres_back = (
+            window_centres(_middles(one, config.centre), grid, config.radius, config.tile)
+            for one in (coarse, coarse_back)
+        )
         rule = {"head_indices": config.head_indices, "per_head": config.heads == "mean_flow"}
         if config.target == "soft":
             rule["temperature"] = config.temperature
         measure = soft_displacement if config.target == "soft" else hard_displacement
-        moved = measure(queries, keys, pairs, centres, window, grid, memory_limit=memory_limit, **rule)
+        there, back = (
+            measure(queries, keys, *way, window, grid, memory_limit=memory_limit, **rule)[0].float().cpu()
+            for way in ((pairs, centres), (pairs.flip(1), centres_back))
+        )
         inside = window_holds(coarse.match, centres, window, grid)
-        blocks[block] = BlockFlow(centres, moved[0].float().cpu(), coarse.peak * coarse.consistency * inside)
+        blocks[block] = BlockFlow(centres, there, coarse.peak * coarse.consistency * inside, centres_back, back)
     half = features.half and extract(features.half, config.at_half_size(), device, memory_limit)
     return AttentionFlow(grid, config, pairs, blocks, features.rope, features.sigma, features.model, half=half)
 
@@ -151,7 +171,7 @@ def _middles(coarse: CoarseMatch, centre: str) -> Tensor:
 
 def attention_flow_loss(
     flow: AttentionFlow, queries: dict[int, Tensor], keys: dict[int, Tensor], mask: Tensor | None = None,
-    memory_limit: int = MEMORY_LIMIT,
+    memory_limit: int = MEMORY_LIMIT, both_ways: bool = False,
 ) -> Tensor:  # fmt: skip
     """How far the motion of generated videos is from the reference's, per video.
 
@@ -163,12 +183,16 @@ def attention_flow_loss(
     Args:
         queries, keys: block -> (B, F*S, heads, D) of the generated videos; all blocks of `flow` must be there.
         mask: optional token weights >= 0 on frame i: (h, w), (F, h, w) or flattened; None = everywhere.
+        both_ways: d is `BlockFlow.both_ways_tok`, and the same of the generated videos. An expectation over a window
+            leans to the middle of the frame at its borders, there and back alike: a still frame seems to shrink, and
+            one that zooms in to stand still. Half the difference is free of it.
     Returns:
         (B,) float32 (float64 for float64 input).
     Gradient: to queries and keys.
     Raises:
         InputError: a block is missing, the grid differs, or the mask does not fit or is empty.
-    Source: DiTFlow, arXiv 2412.07776, and FastVMT, arXiv 2602.05551. Differs: normalised, and tokens are weighted.
+    Source: DiTFlow, arXiv 2412.07776, and FastVMT, arXiv 2602.05551. Differs: normalised, and tokens are weighted;
+        reading both ways is ours.
     """
     missing = sorted(set(flow.blocks) - (set(queries) & set(keys)))
     if missing:
@@ -181,14 +205,19 @@ def attention_flow_loss(
     of_pairs = None if mask is None else mask_of_pairs(mask, flow.grid, flow.pairs)
     losses = []
     for block, reference in flow.blocks.items():
+        pairs, centres, target_PS2 = flow.pairs, reference.centres, reference.displacement_tok
+        if both_ways:
+            pairs, centres = torch.cat([pairs, pairs.flip(1)]), torch.cat([centres, reference.centres_back])
+            target_PS2 = reference.both_ways_tok
         moved_BPS2 = soft_displacement(
-            queries[block], keys[block], flow.pairs, reference.centres, window, flow.grid, memory_limit=memory_limit,
+            queries[block], keys[block], pairs, centres, window, flow.grid, memory_limit=memory_limit,
             temperature=config.temperature, head_indices=config.head_indices, per_head=config.heads == "mean_flow",
         )  # fmt: skip
-        weight_PS = loss_weights(
-            config.weight, config.span, flow.pairs, reference.displacement_tok, reference.confidence, of_pairs
-        )
-        error_BPS = (moved_BPS2 - reference.displacement_tok.to(moved_BPS2)).square().sum(-1)
+        if both_ways:
+            there, back = moved_BPS2.chunk(2, 1)
+            moved_BPS2 = (there - back) / 2
+        weight_PS = loss_weights(config.weight, config.span, flow.pairs, target_PS2, reference.confidence, of_pairs)
+        error_BPS = (moved_BPS2 - target_PS2.to(moved_BPS2)).square().sum(-1)
         losses.append((error_BPS * weight_PS.to(moved_BPS2)).sum((1, 2)) / flow.grid.per_frame)
     return torch.stack(losses).mean(0)
 

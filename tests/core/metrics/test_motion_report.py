@@ -52,6 +52,7 @@ def test_words_for_speed_camera_look_and_steadiness():
     assert "Camera: path +1.00" in text and "little of the reference's look" in text and "as steady" in text
     text = in_words(figures_of(reference, reference, other))
     assert "the reference's look leaks in" in text
+    assert "places alone may do that" in in_words(figures_of(reference, reference, other) | {"leakage": 0.2})
     noisy = (reference + np.random.default_rng(0).normal(0, 0.1, reference.shape)).clip(0, 1)
     assert "flickers or melts" in in_words(figures_of(reference, noisy))
     assert "connect the result without guidance" in in_words(figures_of(reference, other))

@@ -19,7 +19,11 @@ class DropCentre:
         for number, block in amf.blocks.items():
             moved = block.displacement_tok
             to_centre = block.centres - amf.grid.positions(moved.device, moved.dtype)
-            blocks[number] = replace(block, displacement_tok=moved - to_centre)
+            back = block.displacement_back_tok
+            from_centre = block.centres_back - amf.grid.positions(back.device, back.dtype)
+            blocks[number] = replace(
+                block, displacement_tok=moved - to_centre, displacement_back_tok=back - from_centre
+            )
         return (replace(amf, blocks=blocks),)
 
 
