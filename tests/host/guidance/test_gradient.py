@@ -262,7 +262,7 @@ def test_float16_models_keep_the_small_gradients_of_long_videos(
     """A long video divides the loss by a thousand times more tokens than this one; float16 then knows only zeros."""
     sampling, scale = pack("nodes.host.attention_guidance"), pack("nodes.host.gradient_scale")
     original = sampling.attention_flow_loss
-    monkeypatch.setattr(sampling, "attention_flow_loss", lambda *args: original(*args) * 1e-4)
+    monkeypatch.setattr(sampling, "attention_flow_loss", lambda *args, **rule: original(*args, **rule) * 1e-4)
     flow = sample(graph.loader(), graph.amf(rope=rope), want=("amf", 0))
     half = model.clone()
     half.set_model_compute_dtype(torch.float16)
