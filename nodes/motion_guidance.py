@@ -132,7 +132,7 @@ def guided_model(
         attention = replace(attention, size=options.size)
     elif amf is not None and amf.half is None:  # frames too small to be halved
         attention = replace(attention, size="full")
-    if preset != CUSTOM and amf is not None:
+    if preset != CUSTOM and amf is not None and not attention.is_off:
         trust = attention_trust(amf, half=attention.size == "half")
         if trust < 1:
             logging.info(

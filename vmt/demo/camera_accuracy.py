@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..features import MotionFeatures
 from ..flow_matching import seeded_noise
+from ..guidance import trust
 from ..signals.attention_flow import AttentionFlowConfig, extract
 from ..signals.latent_flow import extract_latent_flow
 from ..synthetic import Scene, render, sample_scene
@@ -56,8 +57,7 @@ def camera_displacement(camera: Tensor, pairs: Tensor, size: tuple[int, int], ce
 
 def agreement(found: Tensor, true: Tensor, inside: Tensor) -> float:
     """Cosine of the displacement read and the true one, over all places that stay in the frame: -1..1."""
-    found, true = found.double()[inside], true[inside]
-    return float((found * true).sum() / (found.norm() * true.norm()).clamp_min(1e-12))
+    return trust.agreement(found.double()[inside], true[inside])
 
 
 def main(argv: list[str]) -> int:

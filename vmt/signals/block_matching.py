@@ -42,7 +42,8 @@ def displacement(first: Tensor, second: Tensor, config: BlockMatching | None = N
         and exactly minus itself if they are exchanged.
     Gradient: to both.
     """
-    return displacement_and_likeness(first, second, config)[0]
+    config = config or BlockMatching()
+    return _half_difference(*correlations(first, second, config), config)
 
 
 def displacement_and_likeness(
@@ -51,8 +52,7 @@ def displacement_and_likeness(
     """`displacement`, and how alike the most alike place in reach is: (N,h,w), 0..1, without a gradient."""
     config = config or BlockMatching()
     there, back = correlations(first, second, config)
-    moved = (_expectation(there, config) - _expectation(back, config)) / 2
-    return moved, there.detach().amax(-1).clamp(0, 1)
+    return _half_difference(there, back, config), there.detach().amax(-1).clamp(0, 1)
 
 
 def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[Tensor, Tensor]:
@@ -86,6 +86,10 @@ def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[
         return (both / (mine * theirs).clamp_min(EMPTY).sqrt()).masked_fill(~seen, -torch.inf)
 
     return one_way(products_NSS, *squares_NS), one_way(products_NSS.transpose(1, 2), *squares_NS[::-1])
+
+
+def _half_difference(there: Tensor, back: Tensor, config: BlockMatching) -> Tensor:
+    return (_expectation(there, config) - _expectation(back, config)) / 2
 
 
 def _expectation(found: Tensor, config: BlockMatching) -> Tensor:
