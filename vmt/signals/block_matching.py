@@ -12,7 +12,6 @@ Letters: N pairs of pictures, C channels, S cells of a picture, K places of a wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -105,13 +104,11 @@ def _offsets(reach: int) -> Tensor:
     return torch.cartesian_prod(steps, steps)
 
 
-@lru_cache(4)
 def _windows(size: tuple[int, int], reach: int) -> tuple[Tensor, Tensor]:
     """Number of every place of each cell's window (S,K), and whether it lies in the frame; outside it is some other."""
-    with torch.inference_mode(False):  # kept, also for those who take gradients
-        cells = torch.cartesian_prod(*(torch.arange(side) for side in size))
-        places = cells[:, None] + _offsets(reach)
-        last = torch.tensor(size) - 1
-        inside = ((places >= 0) & (places <= last)).all(-1)
-        places = places.clamp(torch.zeros_like(last), last)
-        return places[..., 0] * size[1] + places[..., 1], inside
+    cells = torch.cartesian_prod(*(torch.arange(side) for side in size))
+    places = cells[:, None] + _offsets(reach)
+    last = torch.tensor(size) - 1
+    inside = ((places >= 0) & (places <= last)).all(-1)
+    places = places.clamp(torch.zeros_like(last), last)
+    return places[..., 0] * size[1] + places[..., 1], inside

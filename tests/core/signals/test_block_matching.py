@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import avg_pool2d
 
 from vmt.signals import block_matching
@@ -89,3 +90,9 @@ def test_gradient_against_finite_differences():
     even = torch.zeros_like(first).requires_grad_()
     (gradient,) = torch.autograd.grad(displacement(even, second.detach()).square().sum(), even)
     assert torch.isfinite(gradient).all()
+
+
+def test_counting_bytes_at_a_size_leaves_nothing_behind():
+    with FakeTensorMode():
+        displacement(picture(), picture(1))
+    assert type(displacement(picture(), picture(1))) is torch.Tensor
