@@ -9,6 +9,7 @@ from ..vmt.errors import check_choice
 from ..vmt.guidance.config import GuidanceConfig
 from ..vmt.guidance.presets import PRESETS, Preset
 from ..vmt.guidance.trust import attention_trust
+from ..vmt.signals.attention_flow import AttentionFlow
 from .guidance_options import AUTO, RareOptions
 from .host.attention_guidance import attach_attention_guidance
 from .host.latent_guidance import attach_latent_guidance
@@ -125,22 +126,29 @@ def guided_model(
         )  # fmt: skip
     else:
         chosen = PRESETS[preset].scaled(strength / DEFAULT.strength)
-    mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
-    model = attach_latent_guidance(model, amf and amf.latent, chosen.latent, mask)
     attention = replace(chosen.attention, blocks=blocks)
     if options.size != AUTO:
         attention = replace(attention, size=options.size)
     elif amf is not None and amf.half is None:  # frames too small to be halved
         attention = replace(attention, size="full")
-    if preset != CUSTOM and amf is not None and not attention.is_off:
-        trust = attention_trust(amf, half=attention.size == "half")
-        if trust < 1:
-            logging.info(
-                "[VMT] Attention does not show all that moves in the reference, a camera perhaps: it guides by "
-                f"{100 * trust:.0f} %, latent flow in full."
-            )
-        attention = replace(attention, strength=attention.strength * trust)
-    return attach_attention_guidance(model, amf, attention, options.checkpoint, mask)
+    chosen = replace(chosen, attention=attention)
+    if preset != CUSTOM and amf is not None:
+        chosen = _trusting(chosen, amf)
+    mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
+    model = attach_latent_guidance(model, amf and amf.latent, chosen.latent, mask)
+    return attach_attention_guidance(model, amf, chosen.attention, options.checkpoint, mask)
+
+
+def _trusting(preset: Preset, amf: AttentionFlow) -> Preset:
+    if preset.attention.is_off:
+        return preset
+    trust = attention_trust(amf, half=preset.attention.size == "half")
+    if trust < 1:
+        logging.info(
+            "[VMT] Attention does not show all that moves in the reference, a camera perhaps: it guides by "
+            f"{100 * trust:.0f} %, and latent flow the more."
+        )
+    return preset.trusting(trust)
 
 
 class MotionGuidance(io.ComfyNode):

@@ -24,23 +24,32 @@ class Preset:
     about: str
     attention: GuidanceConfig = OFF
     latent: GuidanceConfig = field(default=LATENT)
+    beside: float = 1.0  # of the latent flow's strength where attention guides as well
 
     def scaled(self, times: float) -> Preset:
         """The preset with so many times its strength; 0 is off."""
         attention, latent = (replace(c, strength=times * c.strength) for c in (self.attention, self.latent))
-        return Preset(self.about, attention, latent)
+        return replace(self, attention=attention, latent=latent)
+
+    def trusting(self, attention: float) -> Preset:
+        """The preset for a reference whose motion attention shows by so much, 0..1; the latent flow makes up for it."""
+        share = 0.0 if self.attention.is_off else attention
+        return replace(
+            self,
+            attention=replace(self.attention, strength=share * self.attention.strength),
+            latent=replace(self.latent, strength=(1 + share * (self.beside - 1)) * self.latent.strength),
+        )
 
 
 SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, both_ways=True, smoothing=0.7, share_forward=True)
 QUALITY = Preset(
     "two gradients through the model at up to fourteen steps",
     replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),
-    LATENT,
+    beside=0.016 / 0.03,  # by more, edges roughen
 )
 PRESETS = {
     "quality": QUALITY,
-    "balanced": Preset(
-        "the same at half the height and width", replace(QUALITY.attention, size="half"), QUALITY.latent
-    ),
+    # Half as fine, attention leaves more to the latent flow.
+    "balanced": Preset("the same at half the height and width", replace(QUALITY.attention, size="half")),
     "free": Preset("no pass through the model"),
 }

@@ -16,3 +16,17 @@ def test_a_preset_scales(name):
 
 def test_only_free_leaves_the_model_alone():
     assert [name for name, preset in PRESETS.items() if preset.attention.is_off] == ["free"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_attention_does_not_show_is_left_to_the_latent_flow(name):
+    preset = PRESETS[name]
+    blind, half, sees = (preset.trusting(trust) for trust in (0, 0.5, 1))
+    assert blind.attention.is_off and blind.latent == preset.latent
+    assert sees.attention == preset.attention
+    assert half.attention.strength == preset.attention.strength / 2
+    assert sees.latent.strength <= half.latent.strength <= blind.latent.strength
+
+
+def test_beside_attention_of_the_videos_own_size_latent_flow_holds_back():
+    assert [name for name, preset in PRESETS.items() if preset.trusting(1).latent != preset.latent] == ["quality"]
