@@ -6,6 +6,9 @@ The expectation over a window leans to where there are more or likelier places, 
 read from the first picture to the second and back leans alike, so half the difference of the two is free of it.
 Source: soft-argmin over an aggregated cost volume, arXiv 1703.04309; the difference of both directions is ours.
 
+Where a match is sharp and wrong, as on a ground that stands, the expectation hardly changes with the pictures. How
+surprising the wanted place is does: its cross-entropy never saturates.
+
 Letters: N pairs of pictures, C channels, S cells of a picture, K places of a window.
 """
 
@@ -54,6 +57,24 @@ def displacement_and_likeness(
     return _half_difference(there, back, config), there.detach().amax(-1).clamp(0, 1)
 
 
+def displacement_and_surprise(
+    first: Tensor, second: Tensor, wanted: Tensor, config: BlockMatching | None = None
+) -> tuple[Tensor, Tensor]:
+    """`displacement`, and how little the pictures make expect the wanted one.
+
+    Args:
+        wanted: (N,h,w,2) cells, at most `reach` to each side.
+    Returns:
+        (N,h,w,2) as above, and the cross-entropy (N,h,w) in nats, 0 or more, of the softmax over the places of a window
+        with those four that `wanted` lies between, mean of both directions; 0 where they lie outside the frame.
+    Gradient: to both pictures.
+    """
+    config = config or BlockMatching()
+    there, back = correlations(first, second, config)
+    surprise = (_surprise(there, wanted, config) + _surprise(back, -wanted, config)) / 2
+    return _half_difference(there, back, config), surprise
+
+
 def correlations(first: Tensor, second: Tensor, config: BlockMatching) -> tuple[Tensor, Tensor]:
     """Normalised cross-correlation of each neighbourhood with those of its window in the other picture.
 
@@ -96,6 +117,15 @@ def _expectation(found: Tensor, config: BlockMatching) -> Tensor:
     offsets_K2 = _offsets(config.reach).to(found)
     far_K = config.nearness * offsets_K2.square().sum(1)
     return (config.sharpness * found - far_K).softmax(-1) @ offsets_K2
+
+
+def _surprise(found: Tensor, wanted: Tensor, config: BlockMatching) -> Tensor:
+    """(N,h,w,K), (N,h,w,2) cells -> (N,h,w)."""
+    offsets_K2 = _offsets(config.reach).to(found)
+    inside = found.isfinite()
+    share = (1 - (wanted[..., None, :].to(found) - offsets_K2).abs()).clamp_min(0).prod(-1) * inside
+    share = share / share.sum(-1, keepdim=True).clamp_min(EMPTY)
+    return -(share * (config.sharpness * found).log_softmax(-1).masked_fill(~inside, 0)).sum(-1)
 
 
 def _offsets(reach: int) -> Tensor:

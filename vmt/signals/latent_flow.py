@@ -16,11 +16,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..errors import InputError, StateError
 from ..token_grid import TokenGrid
 from .attention_flow import AttentionFlowConfig, mask_of_pairs
-from .block_matching import displacement, displacement_and_likeness
+from .block_matching import displacement_and_likeness, displacement_and_surprise
 from .frame_pairs import frame_pairs
 from .weights import loss_weights
 
 CELLS = 16  # of the shorter side at least, 31 at most: a video of any size is compared by equal parts of its frame
+FAR = 1.0  # cells; an error well beyond this counts by surprise alone
 PER_TOKEN = 2  # latent cells of a token's side, in every Wan
 
 
@@ -67,8 +68,10 @@ def extract_latent_flow(
 def latent_flow_loss(flow: LatentFlow, clip: Tensor, mask: Tensor | None = None) -> Tensor:
     """How far the motion of predicted clips (B,C,F,h,w), float32, is from the reference's: (B,).
 
-    The mean over pairs and cells of |d_gen - d_ref|^2, weighted as in `attention_flow_loss` and, as there, in squared
-    fractions of the frame. mask: as there, in tokens. Gradient: to the clip.
+    The mean over pairs and cells of surprise * e^2 / (1 + e^2 / FAR^2), weighted as in `attention_flow_loss` and in squared
+    fractions of the frame. e is |d_gen - d_ref|, and surprise how little the clip makes expect d_ref, see
+    `block_matching`: what is far off is pulled by the latter, which does not saturate, and what is nearly right by e.
+    mask: as there, in tokens. Gradient: to the clip. Source: e^2 / (1 + e^2) is Geman and McClure's; the product is ours.
 
     Raises:
         InputError: the clip has another number of frames.
@@ -78,12 +81,16 @@ def latent_flow_loss(flow: LatentFlow, clip: Tensor, mask: Tensor | None = None)
             f"The predicted clip has {clip.shape[2]} latent frames, the reference {flow.grid.frames}; they must be "
             "equal. Sample a video of the reference's length."
         )
-    moved = displacement(*_pictures(clip, flow.grid, flow.pairs)).unflatten(0, (len(clip), -1))
+    wanted = flow.displacement.to(clip)
+    pictures = _pictures(clip, flow.grid, flow.pairs)
+    moved, surprise = displacement_and_surprise(*pictures, wanted.repeat(len(clip), 1, 1, 1))
+    moved, surprise = (found.unflatten(0, (len(clip), -1)) for found in (moved, surprise))
     if mask is not None:
         tokens = mask_of_pairs(mask, flow.grid, flow.pairs).unflatten(1, (flow.grid.height, flow.grid.width))
         mask = adaptive_avg_pool2d(tokens[:, None], flow.confidence.shape[1:])[:, 0]
     weight = loss_weights(flow.config.weight, flow.config.span, flow.pairs, flow.displacement, flow.confidence, mask)
-    error = (moved - flow.displacement.to(moved)).square().sum(-1)
+    square = (moved - wanted).square().sum(-1)
+    error = surprise * square / (1 + square / FAR**2)
     return (error * weight.to(moved)).sum((1, 2, 3)) / weight[0].numel()
 
 

@@ -1,12 +1,16 @@
 """Block matching on pictures whose displacement is known."""
 
+import math
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import avg_pool2d
 
 from vmt.signals import block_matching
-from vmt.signals.block_matching import BlockMatching, displacement, displacement_and_likeness
+from vmt.signals.block_matching import (
+    BlockMatching, displacement, displacement_and_likeness, displacement_and_surprise,
+)  # fmt: skip
 
 
 def picture(seed=0, height=20, width=24, number=1):
@@ -90,6 +94,38 @@ def test_gradient_against_finite_differences():
     even = torch.zeros_like(first).requires_grad_()
     (gradient,) = torch.autograd.grad(displacement(even, second.detach()).square().sum(), even)
     assert torch.isfinite(gradient).all()
+
+
+def test_surprise_by_hand():
+    """-sum of log softmax over the places of one window, at those around the wanted displacement."""
+    first, second, config = picture(3).double(), picture(4).double(), BlockMatching(reach=2)
+    wanted = torch.zeros(1, 20, 24, 2, dtype=torch.float64)
+    wanted[0, 6, 9] = torch.tensor([0.75, -1.0])
+    there, back = block_matching.correlations(first, second, config)
+    expected = []
+    for found, (row, col) in ((there, (0.75, -1.0)), (back, (-0.75, 1.0))):
+        told = {(y, x): found[0, 6, 9, 5 * (y + 2) + x + 2].item() for y in range(-2, 3) for x in range(-2, 3)}
+        total = sum(math.exp(10 * value) for value in told.values())
+        sign = 1 if row > 0 else -1
+        expected += [-share * (10 * told[y, col] - math.log(total)) for y, share in ((sign, 0.75), (0, 0.25))]
+    moved, surprise = displacement_and_surprise(first, second, wanted, config)
+    assert surprise[0, 6, 9].item() == pytest.approx(sum(expected) / 2)
+    assert torch.equal(moved, displacement(first, second, config))
+
+
+def test_what_moves_as_wanted_surprises_least():
+    first = picture()
+    second = first.roll((0, 1), (2, 3))
+    asked = [inner(displacement_and_surprise(first, second, torch.tensor([0.0, d]).expand(1, 20, 24, 2))[1]).mean()
+             for d in (-1, 0, 0.5, 1, 2)]  # fmt: skip
+    assert asked[3] < 0.1 and asked[3] < asked[2] < asked[1] < asked[0] and asked[4] > asked[2]
+
+
+def test_a_place_beyond_the_frame_cannot_surprise():
+    _, surprise = displacement_and_surprise(picture(), picture(1), torch.tensor([-3.0, 0.0]).expand(1, 20, 24, 2))
+    assert (surprise >= 0).all() and surprise.isfinite().all()
+    there_and_back = surprise[:, 3:-3]
+    assert (surprise[:, :3].mean() / there_and_back.mean()).item() < 0.7, "only one direction has that place"
 
 
 def test_counting_bytes_at_a_size_leaves_nothing_behind():

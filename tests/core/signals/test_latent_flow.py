@@ -10,7 +10,8 @@ from vmt.demo.sampling import clean_latent, load_vae
 from vmt.demo.train import VAE_FILE, WEIGHTS
 from vmt.errors import InputError, StateError
 from vmt.signals.attention_flow import AttentionFlowConfig
-from vmt.signals.latent_flow import extract_latent_flow, latent_flow_loss, matched_size
+from vmt.signals.block_matching import displacement_and_surprise
+from vmt.signals.latent_flow import FAR, _pictures, extract_latent_flow, latent_flow_loss, matched_size
 from vmt.synthetic import render
 from vmt.token_grid import TokenGrid
 
@@ -84,11 +85,27 @@ def test_the_loss_is_zero_on_the_reference_and_grows_with_the_difference():
     assert latent_flow_loss(flow, rolled(0, 1, 0.01 * other)) < 0.5 * latent_flow_loss(flow, rolled(0, 0, other))
 
 
-def test_the_loss_is_in_squared_fractions_of_the_frame():
+def test_the_loss_by_its_formula():
+    """And so in squared fractions of the frame, nearly surprise * e^2 where the error is small."""
     flow = extract_latent_flow(rolled(0, 0), GRID, AttentionFlowConfig(span=1, weight="none"))
-    moved = extract_latent_flow(rolled(0, 1), GRID, AttentionFlowConfig(span=1)).displacement
-    expected = moved.square().sum(-1).mean().item() / (16 * 20)
-    assert latent_flow_loss(flow, rolled(0, 1)).item() == pytest.approx(expected, rel=1e-4)
+    clip = torch.lerp(rolled(0, 0), rolled(0, 1), 0.3)
+    (first, second), wanted = _pictures(clip, GRID, flow.pairs), torch.zeros(2, 16, 20, 2)
+    moved, surprise = displacement_and_surprise(first, second, wanted)
+    square = moved.square().sum(-1)
+    expected = (surprise * square / (1 + square / FAR**2)).mean().item() / (16 * 20)
+    assert latent_flow_loss(flow, clip).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_clip_that_stands_is_pulled():
+    """Where it matches itself sharply, its displacement hardly changes with it: the loss does not go by that alone."""
+    flow = extract_latent_flow(rolled(0, 2), GRID, AttentionFlowConfig(span=1, weight="none"))
+    clip = rolled(0, 0).requires_grad_()
+    moved, _ = displacement_and_surprise(*_pictures(clip, GRID, flow.pairs), flow.displacement)
+    squared = (moved - flow.displacement).square().sum(-1).mean()
+    (by_loss,), (by_square,) = (
+        torch.autograd.grad(loss, clip) for loss in (16 * 20 * latent_flow_loss(flow, clip).sum(), squared)
+    )
+    assert by_loss.norm() > 5 * by_square.norm()
 
 
 def test_gradient_against_finite_differences():
