@@ -68,10 +68,12 @@ def extract_latent_flow(
 def latent_flow_loss(flow: LatentFlow, clip: Tensor, mask: Tensor | None = None) -> Tensor:
     """How far the motion of predicted clips (B,C,F,h,w), float32, is from the reference's: (B,).
 
-    The mean over pairs and cells of surprise * e^2 / (1 + e^2 / FAR^2), weighted as in `attention_flow_loss` and in squared
-    fractions of the frame. e is |d_gen - d_ref|, and surprise how little the clip makes expect d_ref, see
+    The mean over pairs and cells of surprise * e^2 / (1 + e^2 / FAR^2), weighted as in `attention_flow_loss` and in
+    squared fractions of the frame. e is |d_gen - d_ref|, and surprise how little the clip makes expect d_ref, see
     `block_matching`: what is far off is pulled by the latter, which does not saturate, and what is nearly right by e.
-    mask: as there, in tokens. Gradient: to the clip. Source: e^2 / (1 + e^2) is Geman and McClure's; the product is ours.
+    mask: as there, in tokens. Gradient: to the clip.
+
+    Source: e^2 / (1 + e^2) is Geman and McClure's (1987); the product is ours.
 
     Raises:
         InputError: the clip has another number of frames.
