@@ -22,6 +22,7 @@ class MotionTransferExtension(ComfyExtension):
         from .extract_amf import ExtractAMF
         from .frame_difference_pull import FrameDifferencePull
         from .guidance_options import GuidanceOptions
+        from .key_value_injection import KeyValueInjection
         from .load_motion_lora import LoadMotionLora
         from .load_reference import LoadReferenceVideo
         from .motion_guidance import MotionGuidance
@@ -32,8 +33,8 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            FrameDifferencePull, DecoupledLoraTuner, TunerOptions, LoadMotionLora, MotionMetrics, CompareMethods,
-            DemoTextEncoder,
+            FrameDifferencePull, KeyValueInjection, DecoupledLoraTuner, TunerOptions, LoadMotionLora, MotionMetrics,
+            CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

@@ -15,7 +15,10 @@ from ..guidance.presets import LATENT
 
 SAMPLER = "VMT_MotionGuidanceSampler"
 OPTIONS = "VMT_GuidanceOptions"
-MODEL_PATCHES = ("VMT_MotionGuidance", "VMT_FrameDifferencePull", "VMT_DecoupledLoraTuner", "VMT_LoadMotionLora")
+MODEL_PATCHES = (
+    "VMT_MotionGuidance", "VMT_FrameDifferencePull", "VMT_KeyValueInjection", "VMT_DecoupledLoraTuner",
+    "VMT_LoadMotionLora",
+)  # fmt: skip
 KSAMPLER_INPUTS = (
     "model", "positive", "negative", "latent_image", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise",
 )  # fmt: skip

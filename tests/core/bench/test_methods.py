@@ -14,8 +14,8 @@ from vmt.errors import InputError
 from vmt.guidance.presets import PRESETS
 
 GUIDED = {
-    "balanced", "broken_centre", "broken_heads", "dense_amf", "unrelated_reference", "shuffled_frames",
-    "reversed_reference", "static_reference", "quality", "free", "windowed_amf",
+    "balanced", "broken_centre", "broken_heads", "dense_amf", "dense_amf_key_values", "unrelated_reference",
+    "shuffled_frames", "reversed_reference", "static_reference", "quality", "free", "windowed_amf",
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_controls_have_only_what_they_are_to_have(demo):
 
 def test_presets(demo):
     told = {name: load(name).graph(demo)[demo.sampler]["inputs"].get("preset") for name in sorted(GUIDED)}
-    alone = {"broken_centre", "broken_heads", "dense_amf", "windowed_amf"}
+    alone = {"broken_centre", "broken_heads", "dense_amf", "dense_amf_key_values", "windowed_amf"}
     controls = {"unrelated_reference", "shuffled_frames", "reversed_reference", "static_reference"}
     expected = dict.fromkeys(alone, "custom") | dict.fromkeys(controls, "balanced") | {n: n for n in PRESETS}
     assert told == expected
@@ -63,6 +63,16 @@ def test_presets(demo):
 def test_dense_flow_looks_everywhere(demo):
     inputs = next(n["inputs"] for n in load("dense_amf").graph(demo).values() if n["class_type"] == "VMT_ExtractAMF")
     assert inputs["radius"] == -1 and inputs["span"] >= 8
+
+
+def test_ditflow_attends_to_the_reference_in_the_model_that_samples(demo):
+    graph = load("dense_amf_key_values").graph(demo)
+    injection = graph[graph[demo.sampler]["inputs"]["model"][0]]
+    assert injection["class_type"] == "VMT_KeyValueInjection"
+    plain = load("dense_amf").graph(demo)
+    assert injection["inputs"]["model"] == plain[demo.sampler]["inputs"]["model"]
+    [inversion] = api_graph.find(graph, "VMT_WindowedInversion")
+    assert injection["inputs"]["reference"] == graph[inversion]["inputs"]["reference"]
 
 
 def test_references_are_what_their_names_say():

@@ -1,0 +1,82 @@
+"""Key Value Injection in the host: where the video is the reference it changes nothing, elsewhere it does."""
+
+import pytest
+import torch
+
+
+def injection(model=("model", 0), **settings):
+    inputs = {"model": list(model), "reference": ["reference", 0], "sigma_end": 0.5, **settings}
+    return {"guidance": {"class_type": "VMT_KeyValueInjection", "inputs": inputs}}
+
+
+@pytest.fixture
+def one_step(samplers):
+    """A sampler that takes the second of four steps alone, from a latent that it noises."""
+
+    def made(model, latent="empty"):
+        advanced = samplers["KSamplerAdvanced"]
+        return advanced(model, start_at_step=1, end_at_step=2, return_with_leftover_noise="enable",
+                        latent_image=[latent, 0])  # fmt: skip
+
+    return made
+
+
+def test_keys_and_values_of_the_video_itself_change_nothing(sample, graph, one_step):
+    """The reference in the run's noise is the video: its block 0, without a full pass, must be the full pass's."""
+    plain = sample(graph.loader(), one_step(("model", 0), "reference"))
+    assert torch.equal(sample(graph.loader(), injection(), one_step(("guidance", 0), "reference")), plain)
+
+
+def test_those_of_another_do(sample, graph, one_step):
+    plain = sample(graph.loader(), one_step(("model", 0)))
+    injected = sample(graph.loader(), injection(), one_step(("guidance", 0)))
+    assert torch.isfinite(injected).all() and (injected - plain).abs().max() > 0.01
+
+
+def test_both_prompts_are_injected(sample, graph, samplers, given):
+    """With one prompt on both sides, what is left of guidance by them is nothing, as long as both see the same."""
+    same = {"positive": given["positive"], "negative": given["positive"]}
+    alone, guided = (
+        sample(graph.loader(), injection(), samplers["KSampler"](("guidance", 0), cfg=cfg), give=same)
+        for cfg in (1.0, 6.0)
+    )
+    torch.testing.assert_close(alone, guided, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["KSampler", "KSamplerAdvanced", "SamplerCustomAdvanced"])
+def test_below_sigma_end_and_at_the_first_step_nothing_changes(sample, graph, samplers, name):
+    plain = sample(graph.loader(), samplers[name](("model", 0)))
+    assert torch.equal(sample(graph.loader(), injection(sigma_end=1.0), samplers[name](("guidance", 0))), plain)
+    assert not torch.equal(sample(graph.loader(), injection(), samplers[name](("guidance", 0))), plain)
+    assert torch.equal(sample(graph.loader(), samplers[name](("model", 0))), plain), "the model is left as it was"
+
+
+def test_guidance_sees_it_too(sample, graph):
+    """In both orders on the MODEL line, in passes for the gradient as well; half size is left alone."""
+    injected = {"injected": injection(sigma_end=0.9)["guidance"]}
+    first = sample(graph.loader(), graph.amf(), injected, graph.guidance(("injected", 0)), graph.ksampler())
+    last = {"last": injection(("guidance", 0), sigma_end=0.9)["guidance"]}
+    other = sample(graph.loader(), graph.amf(), graph.guidance(), last, graph.ksampler(("last", 0)))
+    assert torch.equal(first, other)
+    alone = sample(graph.loader(), graph.amf(), graph.guidance(), graph.ksampler())
+    assert torch.isfinite(first).all() and (first - alone).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "reference, told",
+    [
+        (torch.zeros(1, 16, 3, 8, 8), "is empty"),
+        (torch.ones(1, 16, 1, 8, 8), "at least 2"),
+        (torch.ones(2, 16, 3, 8, 8), "2 clips"),
+        (torch.ones(1, 48, 3, 8, 8), "48 channels"),
+        (torch.ones(1, 16, 5, 8, 8), "token grid"),
+    ],
+)
+def test_bad_input_is_told(sample, graph, reference, told):
+    with pytest.raises(Exception, match=told):
+        sample(graph.loader(), injection(), graph.ksampler(), give={"reference": {"samples": reference}})
+
+
+def test_a_model_that_takes_a_picture_too_is_refused(sample, graph, other_wan):
+    with pytest.raises(Exception, match="takes a picture beside the video"):
+        sample(graph.loader(other_wan("i2v")), injection(), want=("guidance", 0))
