@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vmt.guidance.trust import agreement, attention_trust, coherence
+from vmt.guidance.trust import agreement, attention_trust, coherence, spread
 from vmt.signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow
 from vmt.signals.frame_pairs import frame_pairs
 from vmt.signals.latent_flow import LatentFlow, extract_latent_flow
@@ -59,8 +59,12 @@ def test_a_latent_that_shows_nothing_of_one_piece_does_not_silence_attention():
     assert attention_trust(flow(thing(8), torch.zeros(len(PAIRS), 16, 16, 2))) == 1
 
 
+def test_what_moves_in_a_small_part_of_the_frame_is_no_camera():
+    assert attention_trust(flow(torch.zeros(len(PAIRS), 8, 8, 2), thing(16))) == 1
+
+
 def test_in_between_it_counts_in_part():
-    part = 0.15 * camera(8) + noise(len(PAIRS), 8, 8, 2, seed=5)
+    part = 0.35 * camera(8) + noise(len(PAIRS), 8, 8, 2, seed=5)
     assert 0 < attention_trust(flow(part, camera(16))) < 1
 
 
@@ -86,3 +90,10 @@ def test_coherence_and_agreement():
     a = camera(8)
     assert agreement(a, 3 * a) == pytest.approx(1) and agreement(a, -a) == pytest.approx(-1)
     assert agreement(a, 0 * a) == 0
+
+
+def test_spread():
+    assert spread(torch.ones(3, 8, 8, 2)) == pytest.approx(1) and spread(thing(16)) == pytest.approx(0.25)
+    assert spread(torch.zeros(3, 8, 8, 2)) == 0
+    assert spread(torch.cat([thing(16), torch.zeros(9, 16, 16, 2)])) == pytest.approx(0.25), "pairs that stand"
+    assert 0.5 < spread(camera(16)) < 1
