@@ -1,8 +1,14 @@
+import csv
+import json
+
 import pytest
 
 from vmt.bench.case import Result
+from vmt.bench.cases import SPLITS, bench_cases
 from vmt.bench.figure_tables import FigureTables
+from vmt.bench.methods import NAMES
 from vmt.errors import InputError
+from vmt.launch import CLONE
 
 FIGURES = {"centred_correlation": 0.123456789, "colour_right": True, "epe_px": None, "steps": 4, "told": 'a "b", c\nd'}
 
@@ -37,3 +43,21 @@ def test_another_table_is_refused(tmp_path, text):
     (tmp_path / "free" / "camera.csv").write_text(text)
     with pytest.raises(InputError, match=r"camera\.csv is no table of the bench's figures"):
         FigureTables(tmp_path).get("free", "camera", "a")
+
+
+PUBLIC = CLONE / "vmt" / "bench" / "results" / "v1"
+
+
+@pytest.mark.parametrize("file", sorted(PUBLIC.glob("*/*.csv")), ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_the_public_figures_are_of_the_public_cases(file):
+    assert json.loads((PUBLIC / "settings.json").read_text()) == {"seed": SPLITS["v1"], "half": False}
+    method, category = file.parent.name, file.stem
+    with file.open(newline="") as lines:
+        names = [row["case"] for row in csv.DictReader(lines)]
+    assert names == [case.name for case in bench_cases(category, 64, SPLITS["v1"])][: len(names)] and method in NAMES
+    tables = FigureTables(PUBLIC)
+    shares = {"colour_right", "shape_right", "things_right", "wrong_way", "path_wrong_way"}
+    for name in names:
+        figures = tables.get(method, category, name).figures
+        assert all(figures[key] is None or 0 <= figures[key] <= 1 for key in shares)
+        assert all(abs(figures[key]) <= 1 for key in ("centred_correlation", "camera_correlation") if figures[key])
