@@ -33,6 +33,7 @@ on_the_demo_model = pytest.mark.parametrize(
         ("motion_guidance_ksampler", 9),
         ("measure_transfer", 13),
         ("frame_difference_pull", 17),
+        ("key_value_injection", 29),
         ("tune_motion_lora", 21),
         ("use_motion_lora", 25),
     ],
@@ -178,13 +179,13 @@ def test_new_video_has_the_reference_size_and_length(file):
 def test_some_steps_are_guided(file):
     graph = api_form(file)
     shift = graph[api_graph.only(graph, "ModelSamplingSD3")]["inputs"]["shift"]
-    guiding = [node["inputs"] for node in graph.values() if "sigma_start" in node["inputs"]]
+    guiding = [node["inputs"] for node in graph.values() if "sigma_end" in node["inputs"]]
     if not guiding and (api_graph.find(graph, "VMT_DecoupledLoraTuner") or api_graph.find(graph, "VMT_LoadMotionLora")):
         pytest.skip("what is tuned into the model needs no steps of its own")
     [sampling] = {node["inputs"]["steps"] for node in graph.values() if "sampler_name" in node["inputs"]}
     linear = [1 - step / sampling for step in range(sampling)]  # the scheduler `simple`
     sigmas = [shift * level / (1 + (shift - 1) * level) for level in linear]
-    [limits] = [(inputs["sigma_end"], inputs["sigma_start"]) for inputs in guiding]
+    [limits] = [(inputs["sigma_end"], inputs.get("sigma_start", 1)) for inputs in guiding]
     assert sum(limits[0] <= sigma <= limits[1] for sigma in sigmas) >= 3
 
 

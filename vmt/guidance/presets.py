@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from .config import GuidanceConfig
 
 OFF = GuidanceConfig(strength=0.0)
+BESIDE = 0.016 / 0.03  # of the latent flow's strength where attention of the same size guides: by more, edges roughen
 # Down to where texture is settled, by then: a ground that moves is held to it. As many steps whatever the run has.
 LATENT = GuidanceConfig(
     strength=0.03, sigma_end=0.35, max_steps=14, inner_steps=4, recompute_every=1, smoothing=0.7, share_forward=True
@@ -24,7 +25,6 @@ class Preset:
     about: str
     attention: GuidanceConfig = OFF
     latent: GuidanceConfig = field(default=LATENT)
-    beside: float = 1.0  # of the latent flow's strength where attention guides as well
 
     def scaled(self, times: float) -> Preset:
         """The preset with so many times its strength; 0 is off."""
@@ -33,11 +33,14 @@ class Preset:
 
     def trusting(self, attention: float) -> Preset:
         """The preset for a reference whose motion attention shows by so much, 0..1; the latent flow makes up for it."""
-        share = 0.0 if self.attention.is_off else attention
+        if self.attention.is_off:
+            return self
+        # Half as fine, attention leaves the latent flow all of its part.
+        share = 1 + attention * (BESIDE - 1) if self.attention.size == "full" else 1.0
         return replace(
             self,
-            attention=replace(self.attention, strength=share * self.attention.strength),
-            latent=replace(self.latent, strength=(1 + share * (self.beside - 1)) * self.latent.strength),
+            attention=replace(self.attention, strength=attention * self.attention.strength),
+            latent=replace(self.latent, strength=share * self.latent.strength),
         )
 
 
@@ -45,11 +48,9 @@ SHARED = GuidanceConfig(sigma_end=0.8, recompute_every=1, both_ways=True, smooth
 QUALITY = Preset(
     "two gradients through the model at up to fourteen steps",
     replace(SHARED, strength=0.056, inner_steps=2, max_steps=14),
-    beside=0.016 / 0.03,  # by more, edges roughen
 )
 PRESETS = {
     "quality": QUALITY,
-    # Half as fine, attention leaves more to the latent flow.
     "balanced": Preset("the same at half the height and width", replace(QUALITY.attention, size="half")),
     "free": Preset("no pass through the model"),
 }
