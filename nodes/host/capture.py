@@ -162,8 +162,8 @@ def _put_back_grad_mode(executor, *args, **kwargs):
         torch.set_grad_enabled(grad_mode)
 
 
-class _Captured(Exception):
-    """Leaves the last tapped block once its q and k are known."""
+class Captured(Exception):
+    """Leaves a block once what was wanted of its self-attention is known."""
 
 
 def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _Store) -> Callable:
@@ -186,7 +186,7 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
             # not used, so attention is spared, and the rest of the block where no other node stands around it.
             torch.set_grad_enabled(False)
             if before is None:
-                raise _Captured
+                raise Captured
             return torch.zeros_like(q)
 
         to["optimized_attention_override"] = override
@@ -195,7 +195,7 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
             return before(args, extra)
         try:
             return extra["original_block"](args)
-        except _Captured:
+        except Captured:
             return {**args, "img": args["img"].detach().clone()}  # a model may go on in place
 
     return replace

@@ -65,13 +65,16 @@ def check_flow(flow: AttentionFlow, wan: WanSizes) -> None:
         )
 
 
-def check_grid(measured: TokenGrid, latent: Tensor, wan: WanSizes) -> TokenGrid:
-    """The token grid of a latent that is going to be guided by an AMF `measured` on that grid."""
+def check_grid(
+    measured: TokenGrid, latent: Tensor, wan: WanSizes, known: str = "AMF was taken on",
+    again: str = "Extract it again from",
+) -> TokenGrid:  # fmt: skip
+    """The token grid of a latent that is to follow what is `known` on the grid `measured`; `again`: how to mend it."""
     grid = check_video_latent("The latent to sample", latent, wan)
     if grid != measured:
         raise InputError(
-            f"The AMF was taken on a {measured} token grid, the latent gives {grid}. Extract it again from "
-            f"{wan.clip_size(grid)}, or sample {wan.clip_size(measured)}."
+            f"The {known} a {measured} token grid, the latent gives {grid}. {again} {wan.clip_size(grid)}, or sample "
+            f"{wan.clip_size(measured)}."
         )
     return grid
 

@@ -15,7 +15,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...vmt.token_grid import TokenGrid
-from .capture import check_form, plain_block
+from .capture import Captured, check_form, plain_block
 from .guided_sampling import normal_tensor
 from .input_check import check_grid
 from .model_check import WanSizes
@@ -50,7 +50,7 @@ class KeyValueInjection:
 
     def check_and_sample(self, executor, noise, latent_image, *args, **kwargs):
         """OUTER_SAMPLE: refuse before anything is loaded."""
-        check_grid(self.grid, latent_image, self.wan)
+        check_grid(self.grid, latent_image, self.wan, "reference has", "Encode")
         return executor(noise, latent_image, *args, **kwargs)
 
     def sample(self, executor, guider, sigmas, extra_args, callback, noise, *args, **kwargs):
@@ -98,18 +98,14 @@ class KeyValueInjection:
         def take(func, q, k, v, *rest, **kwargs):
             check_form(q, kwargs)
             found.extend((k, v))
-            raise _Taken
+            raise Captured
 
         to = {**args["transformer_options"], "optimized_attention_override": take}
         try:
             extra["original_block"]({**args, "img": tokens, "transformer_options": to})
-        except _Taken:
+        except Captured:
             pass
         return tuple(found)
-
-
-class _Taken(Exception):
-    """Leaves the block once its keys and values are known."""
 
 
 def _as_it_is(func, *args, **kwargs):

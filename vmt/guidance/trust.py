@@ -65,7 +65,7 @@ def spread(moved: Tensor) -> float:
     (mean |d|)^2 / mean |d|^2 over the frame; pairs count by how much moves in them.
     """
     far = moved.double().norm(dim=-1).flatten(1)
-    return float(far.mean(1).square().sum() / far.square().mean().mul(len(far)).clamp(min=1e-12))
+    return float(far.mean(1).square().sum() / far.square().mean(1).sum().clamp(min=1e-12))
 
 
 def _between(value: float, low: float, high: float) -> float:

@@ -34,24 +34,18 @@ class BlockMatching:
     nearness: float = 0.4  # what each squared cell of displacement takes off: of equals, the nearest is meant
 
 
-def displacement(first: Tensor, second: Tensor, config: BlockMatching | None = None) -> Tensor:
+def displacement_and_likeness(
+    first: Tensor, second: Tensor, config: BlockMatching | None = None
+) -> tuple[Tensor, Tensor]:
     """What is at each place of the first picture moves by this much to the second, and of the second from the first.
 
     Args:
         first, second: (N,C,h,w) float32 or float64, with values around 0.
     Returns:
         (N,h,w,2) of that dtype, (row, col) in cells; +row down, +col right. Exactly 0 where both pictures are equal,
-        and exactly minus itself if they are exchanged.
-    Gradient: to both.
+        and exactly minus itself if they are exchanged. And how alike the most alike place in reach is: (N,h,w), 0..1.
+    Gradient: of the displacement to both.
     """
-    config = config or BlockMatching()
-    return _half_difference(*correlations(first, second, config), config)
-
-
-def displacement_and_likeness(
-    first: Tensor, second: Tensor, config: BlockMatching | None = None
-) -> tuple[Tensor, Tensor]:
-    """`displacement`, and how alike the most alike place in reach is: (N,h,w), 0..1, without a gradient."""
     config = config or BlockMatching()
     there, back = correlations(first, second, config)
     return _half_difference(there, back, config), there.detach().amax(-1).clamp(0, 1)
@@ -60,10 +54,10 @@ def displacement_and_likeness(
 def displacement_and_surprise(
     first: Tensor, second: Tensor, wanted: Tensor, config: BlockMatching | None = None
 ) -> tuple[Tensor, Tensor]:
-    """`displacement`, and how little the pictures make expect the wanted one.
+    """The same displacement, and how little the pictures make expect the wanted one.
 
     Args:
-        wanted: (N,h,w,2) cells, at most `reach` to each side.
+        wanted: (N,h,w,2) cells, of the pictures' dtype, at most `reach` to each side.
     Returns:
         (N,h,w,2) as above, and the cross-entropy (N,h,w) in nats, 0 or more, of the softmax over the places of a window
         with those four that `wanted` lies between, mean of both directions; 0 where they lie outside the frame.
@@ -123,7 +117,7 @@ def _surprise(found: Tensor, wanted: Tensor, config: BlockMatching) -> Tensor:
     """(N,h,w,K), (N,h,w,2) cells -> (N,h,w)."""
     offsets_K2 = _offsets(config.reach).to(found)
     inside = found.isfinite()
-    share = (1 - (wanted[..., None, :].to(found) - offsets_K2).abs()).clamp_min(0).prod(-1) * inside
+    share = (1 - (wanted[..., None, :] - offsets_K2).abs()).clamp_min(0).prod(-1) * inside
     share = share / share.sum(-1, keepdim=True).clamp_min(EMPTY)
     return -(share * (config.sharpness * found).log_softmax(-1).masked_fill(~inside, 0)).sum(-1)
 

@@ -32,7 +32,7 @@ class LatentFlow:
     grid: TokenGrid
     config: AttentionFlowConfig  # whose span and weight hold here too
     pairs: Tensor  # (P, 2) int64, frames (i, j) with i < j
-    displacement: Tensor  # (P, h, w, 2) float32 cells (row, col), see `block_matching.displacement`
+    displacement: Tensor  # (P, h, w, 2) float32 cells (row, col), see `block_matching`
     confidence: Tensor  # (P, h, w) float32, 0..1
 
 

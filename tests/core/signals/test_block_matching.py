@@ -10,10 +10,13 @@ from torch.nn.functional import avg_pool2d
 from vmt.signals import block_matching
 from vmt.signals.block_matching import (
     BlockMatching,
-    displacement,
     displacement_and_likeness,
     displacement_and_surprise,
 )
+
+
+def displacement(first, second, config=None):
+    return displacement_and_likeness(first, second, config)[0]
 
 
 def picture(seed=0, height=20, width=24, number=1):

@@ -11,7 +11,7 @@ def injection(model=("model", 0), **settings):
 
 @pytest.fixture
 def one_step(samplers):
-    """A sampler that takes the second of four steps alone, from a latent that it noises."""
+    """A sampler that takes the second of six steps alone, from a latent that it noises."""
 
     def made(model, latent="empty"):
         advanced = samplers["KSamplerAdvanced"]
@@ -52,7 +52,7 @@ def test_below_sigma_end_and_at_the_first_step_nothing_changes(sample, graph, sa
 
 
 def test_guidance_sees_it_too(sample, graph):
-    """In both orders on the MODEL line, in passes for the gradient as well; half size is left alone."""
+    """In both orders on the MODEL line, in passes for the gradient as well."""
     injected = {"injected": injection(sigma_end=0.9)["guidance"]}
     first = sample(graph.loader(), graph.amf(), injected, graph.guidance(("injected", 0)), graph.ksampler())
     last = {"last": injection(("guidance", 0), sigma_end=0.9)["guidance"]}
@@ -69,7 +69,7 @@ def test_guidance_sees_it_too(sample, graph):
         (torch.ones(1, 16, 1, 8, 8), "at least 2"),
         (torch.ones(2, 16, 3, 8, 8), "2 clips"),
         (torch.ones(1, 48, 3, 8, 8), "48 channels"),
-        (torch.ones(1, 16, 5, 8, 8), "token grid"),
+        (torch.ones(1, 16, 5, 8, 8), "The reference has a .* token grid.* Encode 9 frames at 64x64"),
     ],
 )
 def test_bad_input_is_told(sample, graph, reference, told):

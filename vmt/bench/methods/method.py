@@ -11,6 +11,8 @@ import torch
 from ...demo import api_graph
 from ...demo.demo_graph import DemoGraph
 
+PATCH = "patch"
+
 
 def full_graph(demo: DemoGraph) -> dict:
     return demo.full
@@ -19,6 +21,14 @@ def full_graph(demo: DemoGraph) -> dict:
 def with_preset(name: str, changed: Callable[[DemoGraph], dict] = full_graph) -> Callable[[DemoGraph], dict]:
     """The workflow, or what `changed` makes of it, by another preset."""
     return lambda demo: api_graph.keep(api_graph.with_input(changed(demo), demo.sampler, "preset", name), demo.save)
+
+
+def patched(demo: DemoGraph, graph: dict, class_type: str, **settings) -> dict:
+    """The graph, its sampler given the model through a node that takes it and the reference's latent."""
+    reference = demo.full[api_graph.only(demo.full, "VMT_WindowedInversion")]["inputs"]["reference"]
+    inputs = {"model": graph[demo.sampler]["inputs"]["model"], "reference": reference, **settings}
+    graph = {**graph, PATCH: {"class_type": class_type, "inputs": inputs}}
+    return api_graph.with_input(graph, demo.sampler, "model", [PATCH, 0])
 
 
 def as_they_are(frames: torch.Tensor, rng: Random) -> torch.Tensor:
