@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from ..errors import InputError
+from .cuts import find_cuts
 from .geometry import FITS, apply_fit, plan_fit, target_size
 from .sampling import ALL_FRAMES, MAX_FRAMES, MIN_FRAMES, SamplingPlan, pick_nearest, plan_sampling
 from .source import Source, open_source
@@ -91,7 +92,8 @@ def load_reference(
     plan = _plan(source, config, max_seconds)
     _check_memory(len(plan.times), width, height, max_bytes)
     frames = _decode(source, plan, fit, on_frame)
-    return ReferenceClip(frames, plan.fps, _report(source, config, plan, (width, height)))
+    cuts = [float(plan.times[number]) for number in find_cuts(frames)]
+    return ReferenceClip(frames, plan.fps, _report(source, config, plan, (width, height), cuts))
 
 
 def _plan(source: Source, config: ReferenceConfig, max_seconds: float) -> SamplingPlan:
@@ -140,7 +142,9 @@ def _decode(source: Source, plan: SamplingPlan, fit, on_frame) -> torch.Tensor:
     return frames
 
 
-def _report(source: Source, config: ReferenceConfig, plan: SamplingPlan, size: tuple[int, int]) -> str:
+def _report(
+    source: Source, config: ReferenceConfig, plan: SamplingPlan, size: tuple[int, int], cuts: list[float]
+) -> str:
     info, taken = source.info, len(plan.times)
     end = plan.times[-1] + 1 / plan.fps
     kind = "variable" if plan.variable else "fps"
@@ -149,6 +153,9 @@ def _report(source: Source, config: ReferenceConfig, plan: SamplingPlan, size: t
         f"{plan.fps:g} fps (source {plan.source_fps:.4g} {kind}), "
         f"{size[0]}x{size[1]} (source {info.width}x{info.height})"
     ]
+    if cuts:
+        at = ", ".join(f"{seconds:.2f}" for seconds in cuts)
+        parts.append(f"a cut at {at} s, across which nothing can be followed: choose start and frames without one")
     if config.frames > plan.available:
         parts.append(f"asked {config.frames} frames, the video has {plan.available} from there on")
     wanted = min(config.frames or plan.available, plan.available)
