@@ -1,5 +1,6 @@
-"""A picture of an attention motion flow, drawn over the reference frames."""
+"""A picture of the motion of a reference, drawn over its frames: what attention shows, and what its latent shows."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,19 +17,34 @@ LEGEND = 56  # pixels of the strip below
 DRAWN = 2  # times the output size, reduced afterwards for smooth lines
 
 
+@dataclass(frozen=True)
+class _Field:
+    """name: of what shows it. moved: (F-1, h, w, 2) tokens (row, col) to the next frame. confidence: (F-1, h, w)."""
+
+    name: str
+    moved: np.ndarray
+    confidence: np.ndarray
+
+    @property
+    def longest(self) -> float:
+        """Length in tokens that is drawn in full colour."""
+        return max(float(np.quantile(np.hypot(self.moved[..., 0], self.moved[..., 1]), 0.99)), 0.05)
+
+
 def draw_displacement(
     frames: Tensor, flow: AttentionFlow, block: int | None = None, style: Literal["arrows", "colour"] = "arrows"
 ) -> Tensor:
     """Displacement from each latent frame to the next, over the video frame it starts from, with a legend.
 
-    Colour tells direction (the wheel of the legend, as seen on the screen) and saturation length, on one scale for
-    all frames; faint means low confidence. Arrows start at the middle of a token and end where it is found again.
+    Both are read both ways, as guidance reads them: above the attention flow, below it the latent flow, if there is
+    one. Colour tells direction (the wheel of the legend, as seen on the screen) and saturation length, on one scale
+    for all frames; faint means low confidence. Arrows start at the middle of a place and end where it is found again.
 
     Args:
         frames: (T, H, W, 3) float 0..1, the reference video; T = 4(F-1)+1, other lengths are spread evenly.
         block: which attention block; None = the first.
     Returns:
-        (F-1, H', W', 3) float32 0..1 on the CPU, H' and W' at least those of the frames.
+        (F-1, H', W', 3) float32 0..1 on the CPU, W' at least that of the frames and H' that of each field.
     Raises:
         InputError: frames are no video, or block or style do not exist.
     """
@@ -42,22 +58,35 @@ def draw_displacement(
     if block not in flow.blocks:
         raise InputError(f"Block {block} was not measured; {sorted(flow.blocks)} were. Choose one of them.")
 
-    nearest = (flow.pairs[:, 1] - flow.pairs[:, 0] == 1).nonzero().flatten().tolist()
-    measured, grid = flow.blocks[block], flow.grid
-    moved = measured.displacement_tok[nearest].reshape(len(nearest), grid.height, grid.width, 2).double().numpy()
-    confidence = measured.confidence[nearest].reshape(moved.shape[:3]).double().numpy()
-    confidence = confidence / max(confidence.max(), 1e-6)
-    longest = max(float(np.quantile(np.hypot(moved[..., 0], moved[..., 1]), 0.99)), 0.05)
-
+    paint = _paint_arrows if style == "arrows" else _paint_colours
+    fields = [_attention_field(flow, block)] + ([_latent_field(flow)] if flow.latent else [])
     pictures = []
-    for n, pair in enumerate(nearest):
-        i, j = flow.pairs[pair].tolist()
+    for i in range(flow.grid.frames - 1):
         canvas = _canvas(frames[_video_frame(i, flow.grid.frames, len(frames))])
-        paint = _paint_arrows if style == "arrows" else _paint_colours
-        canvas = paint(canvas, moved[n], confidence[n], longest)
-        text = f"latent frame {i} to {j}, block {block}; full colour: {longest:.2g} tokens"
-        pictures.append(_with_legend(canvas, text))
+        drawn = []
+        for field in fields:
+            text = f"{field.name}, latent frame {i} to {i + 1}; full colour: {field.longest:.2g} tokens"
+            drawn.append(_with_legend(paint(canvas.copy(), field.moved[i], field.confidence[i], field.longest), text))
+        pictures.append(np.concatenate(drawn))
     return torch.from_numpy(np.stack(pictures))
+
+
+def _attention_field(flow: AttentionFlow, block: int) -> _Field:
+    measured, size = flow.blocks[block], (flow.grid.height, flow.grid.width)
+    moved, sure = measured.both_ways_tok.unflatten(1, size), measured.confidence.unflatten(1, size)
+    return _field(f"attention of block {block}", flow.pairs, moved, sure)
+
+
+def _latent_field(flow: AttentionFlow) -> _Field:
+    latent = flow.latent
+    cells = torch.tensor([latent.grid.height, latent.grid.width]) / torch.tensor(latent.displacement.shape[1:3])
+    return _field("latent flow", latent.pairs, latent.displacement * cells, latent.confidence)
+
+
+def _field(name: str, pairs: Tensor, moved: Tensor, confidence: Tensor) -> _Field:
+    nearest = pairs[:, 1] - pairs[:, 0] == 1
+    sure = confidence[nearest].double().numpy()
+    return _Field(name, moved[nearest].double().numpy(), sure / max(sure.max(), 1e-6))
 
 
 def _video_frame(i: int, num_latent: int, num_frames: int) -> int:

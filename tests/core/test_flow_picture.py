@@ -4,6 +4,7 @@ import torch
 from vmt.errors import InputError
 from vmt.flow_picture import LEGEND, draw_displacement
 from vmt.signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow, frame_pairs
+from vmt.signals.latent_flow import LatentFlow
 from vmt.token_grid import TokenGrid
 
 
@@ -51,7 +52,8 @@ def test_colour_tells_direction(style, displacement, strongest, weakest):
 
 def test_arrow_ends_where_the_token_is_found():
     flow = flow_of((0, 0))
-    flow.blocks[2].displacement_tok[:, 3 * 10 + 4] = torch.tensor([2.0, 3.0])
+    flow.blocks[2].displacement_tok[:, 3 * 10 + 4] = torch.tensor([3.0, 4.0])
+    flow.blocks[2].displacement_back_tok[:, 3 * 10 + 4] = torch.tensor([-1.0, -2.0])  # half the difference: 2, 3
     black = torch.zeros(9, 128, 160, 3)
     still, moved = (draw_displacement(black, some)[0, :-LEGEND] for some in (flow_of((0, 0)), flow))
     y, x = ((moved - still).abs().sum(-1) > 0.1).nonzero(as_tuple=True)
@@ -76,6 +78,27 @@ def test_low_confidence_is_faint():
     for style in ("arrows", "colour"):
         a, b = (middle(draw_displacement(frames, flow, style=style)[0]).mean() for flow in (faint, clear))
         assert a < 0.6 * b
+
+
+def test_the_latent_flow_is_drawn_below():
+    flow = flow_of((0, 2))
+    moved = torch.zeros(len(flow.pairs), 16, 20, 2)
+    moved[..., 0] = 2.0  # cells, two to a token: down by one
+    flow.latent = LatentFlow(flow.grid, flow.config, flow.pairs, moved, torch.ones(moved.shape[:3]))
+    frames = torch.zeros(9, 128, 160, 3)
+    above, below = draw_displacement(frames, flow, style="colour")[0].chunk(2)
+    torch.testing.assert_close(above, draw_displacement(frames, flow_of((0, 2)), style="colour")[0])
+    down = draw_displacement(frames, flow_of((1, 0)), style="colour")[0]
+    torch.testing.assert_close(middle(below), middle(down))
+
+
+def test_a_window_that_leans_inwards_is_not_drawn_as_motion():
+    flow = flow_of((0, 2))
+    flow.blocks[2].displacement_back_tok[:] = flow.blocks[2].displacement_tok  # as if back came what went there
+    black = torch.zeros(9, 128, 160, 3)
+    assert torch.equal(
+        draw_displacement(black, flow)[0, :-LEGEND], draw_displacement(black, flow_of((0, 0)))[0, :-LEGEND]
+    )
 
 
 def test_refusals():

@@ -80,7 +80,7 @@ def main(argv: list[str]) -> int:
         size = grid.height, grid.width
         truth = camera_displacement(clip.camera, flow.pairs, size, 16)
         for block, read in flow.blocks.items():
-            agrees = agreement(read.displacement_tok.unflatten(1, size), *truth)
+            agrees = agreement(read.both_ways_tok.unflatten(1, size), *truth)
             rows.setdefault(f"attention, block {block}", []).append(agrees)
         latent = extract_latent_flow(clean, grid, AttentionFlowConfig())
         size = tuple(latent.displacement.shape[1:3])

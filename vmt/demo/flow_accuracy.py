@@ -45,11 +45,14 @@ def one_step_on(dit: WanDiT, x: torch.Tensor, sigma: float, to: float, caption: 
     return x + (to - sigma) * dit(x, torch.tensor([1000 * sigma]), encode(caption)[0][None]).float()
 
 
-def read_on_thing(flow, mask_tok: torch.Tensor, path_tok: torch.Tensor, block: int) -> dict[str, np.ndarray]:
+def read_on_thing(flow, mask_tok: torch.Tensor, path_tok: torch.Tensor, block: int, ways: str) -> dict[str, np.ndarray]:
     """Per frame pair: the read displacement averaged over the thing, the true one, and the mean motion of the
     ground."""
+    read = flow.blocks[block]
     got, true, ground = [], [], []
-    for (i, j), moved in zip(flow.pairs.tolist(), flow.blocks[block].displacement_tok, strict=True):
+    for (i, j), moved in zip(
+        flow.pairs.tolist(), read.both_ways_tok if ways == "both" else read.displacement_tok, strict=True
+    ):
         on = mask_tok[i]
         got.append((moved * on[:, None]).sum(0) / on.sum().clamp_min(1e-6))
         true.append(path_tok[j] - path_tok[i])
@@ -75,6 +78,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--radii", type=int, nargs="+", default=[2])
     parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0])
     parser.add_argument("--heads", nargs="+", default=["mean_logits"])
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=("one", "both"),
+        default=["both"],
+        help="there, or half the difference of there and back",
+    )
     parser.add_argument(
         "--ahead", type=float, metavar="LEVEL", help="of higher noise levels, look one step ahead, at this one"
     )
@@ -103,11 +113,11 @@ def main(argv: list[str]) -> int:
                 features = MotionFeatures(grid, queries, keys, rope, sigma, clean, "demo")
                 config = AttentionFlowConfig(temperature=temperature, radius=radius, centre=centre, heads=heads)
                 flow = extract(features, config)
-                for block in flow.blocks:
-                    key = (sigma, rope, centre, radius, temperature, heads, block)
-                    table.setdefault(key, []).append(read_on_thing(flow, mask_tok, path_tok, block))
+                for block, ways in itertools.product(flow.blocks, options.ways):
+                    key = (sigma, rope, centre, radius, temperature, heads, ways, block)
+                    table.setdefault(key, []).append(read_on_thing(flow, mask_tok, path_tok, block, ways))
         print(f"{number + 1}/{options.cases}", file=sys.stderr, flush=True)
-    names = ("sigma", "rope", "centre", "radius", "temperature", "heads", "block")
+    names = ("sigma", "rope", "centre", "radius", "temperature", "heads", "ways", "block")
     rows = [{**dict(zip(names, key, strict=True)), **figures(parts)} for key, parts in table.items()]
     rows.sort(key=lambda row: -row["correlation"])
     if options.json:
