@@ -17,6 +17,7 @@ from ...vmt.errors import InputError, StateError, UnsupportedModelError
 from ...vmt.flow_matching import velocity_from_clean
 from ...vmt.token_grid import TokenGrid
 from .checkpoint import checkpointed
+from .self_attention import with_self_attention
 
 # Wrappers of the host that skip the pass or replace the model by one that has no gradient.
 LEFT_OUT = ("torch.compile", "easycache", "lazycache")
@@ -170,18 +171,12 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
     """The replacement patch of a tapped block; `before`, another node's patch of that block, still runs."""
 
     def replace(args, extra):
-        to = dict(args["transformer_options"])
-        attention = to["optimized_attention_override"]
-        calls = 0
-
-        def override(func, q, k, v, heads, *rest, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == 1 and store.open:  # the first attention of a block is its self-attention
+        def look(attend, q, k, v, heads, *rest, **kwargs):
+            if store.open:
                 check_form(q, kwargs)
                 store.calls.setdefault(block, []).append(_Call(q, k, args["pe"], heads))
             if not is_last:
-                return attention(func, q, k, v, heads, *rest, **kwargs)
+                return attend(q, k, v, heads, *rest, **kwargs)
             # All that matters is captured. What is left of the model runs on without being recorded; its result is
             # not used, so attention is spared, and the rest of the block where no other node stands around it.
             torch.set_grad_enabled(False)
@@ -189,12 +184,8 @@ def _tapped_block(block: int, before: Callable | None, is_last: bool, store: _St
                 raise Captured
             return torch.zeros_like(q)
 
-        to["optimized_attention_override"] = override
-        args = {**args, "transformer_options": to}
-        if before:
-            return before(args, extra)
         try:
-            return extra["original_block"](args)
+            return with_self_attention(before or plain_block, args, extra, look)
         except Captured:
             return {**args, "img": args["img"].detach().clone()}  # a model may go on in place
 

@@ -19,6 +19,7 @@ from .capture import Captured, check_form, plain_block
 from .guided_sampling import normal_tensor
 from .input_check import check_grid
 from .model_check import WanSizes
+from .self_attention import with_self_attention
 
 KEY = "vmt_key_value_injection"
 BLOCK = 0
@@ -70,17 +71,11 @@ class KeyValueInjection:
             if float(sigma) < self.sigma_end - 1e-6 or video.shape[1] != self.grid.num_tokens:
                 return run(args, extra)
             key, value = self._key_value(model, noise, sigma, args, extra)
-            attend = to.get("optimized_attention_override") or _as_it_is
-            calls = 0
 
-            def override(func, q, k, v, heads, *rest, **kwargs):
-                nonlocal calls
-                calls += 1
-                if calls == 1:  # the first attention of a block is its self-attention
-                    k, v = key, value
-                return attend(func, q, k, v, heads, *rest, **kwargs)
+            def attend_to_reference(attend, q, k, v, heads, *rest, **kwargs):
+                return attend(q, key, value, heads, *rest, **kwargs)
 
-            return run({**args, "transformer_options": {**to, "optimized_attention_override": override}}, extra)
+            return with_self_attention(run, args, extra, attend_to_reference)
 
         return replace
 
@@ -95,18 +90,13 @@ class KeyValueInjection:
         tokens = dit.patch_embedding(noised).to(video.dtype).flatten(2).transpose(1, 2)
         found = []
 
-        def take(func, q, k, v, *rest, **kwargs):
+        def take(attend, q, k, v, *rest, **kwargs):
             check_form(q, kwargs)
             found.extend((k, v))
             raise Captured
 
-        to = {**args["transformer_options"], "optimized_attention_override": take}
         try:
-            extra["original_block"]({**args, "img": tokens, "transformer_options": to})
+            with_self_attention(plain_block, {**args, "img": tokens}, extra, take)
         except Captured:
             pass
         return tuple(found)
-
-
-def _as_it_is(func, *args, **kwargs):
-    return func(*args, **kwargs)

@@ -19,6 +19,7 @@ from .checkpoint import checkpointed
 from .gradient_scale import GradientScale
 from .gradients import grad_scope
 from .guided_sampling import without_guidance
+from .self_attention import with_self_attention
 from .step_down import StepDown
 from .versions import weights_are_staged
 
@@ -119,23 +120,18 @@ def with_model(patcher, positive: list, latent: Tensor, work: Callable[[TuningPa
 def _looked_at(block: int, before: Callable, grid: TokenGrid, seed: int, found: dict) -> Callable:
     """The replacement patch of a block whose self-attention is looked at; `before`, the patch there was, still runs."""
 
+    def look(attend, q, k, v, heads, *rest, **kwargs):
+        if block not in found:
+            check_form(q, kwargs)
+            if q.shape[1] != grid.num_tokens:
+                raise InputError(
+                    f"The model sees {q.shape[1]} tokens, the clip has {grid.num_tokens}; pictures beside the video or "
+                    "a caption limited to a rectangle are not tuned. Use a text-to-video model and a plain caption."
+                )
+            found[block] = head_ratio(*(x[0].unflatten(-1, (heads, -1)) for x in (q, k)), grid, seed=seed + block)
+        return attend(q, k, v, heads, *rest, **kwargs)
+
     def replace(args, extra):
-        to = dict(args["transformer_options"])
-        attention = to["optimized_attention_override"]
-
-        def override(func, q, k, v, heads, *rest, **kwargs):
-            if block not in found:  # the first attention of a block is its self-attention
-                check_form(q, kwargs)
-                if q.shape[1] != grid.num_tokens:
-                    raise InputError(
-                        f"The model sees {q.shape[1]} tokens, the clip has {grid.num_tokens}; pictures beside the "
-                        "video or a caption limited to a rectangle are not tuned. Use a text-to-video model and a "
-                        "plain caption."
-                    )
-                found[block] = head_ratio(*(x[0].unflatten(-1, (heads, -1)) for x in (q, k)), grid, seed=seed + block)
-            return attention(func, q, k, v, heads, *rest, **kwargs)
-
-        to["optimized_attention_override"] = override
-        return before({**args, "transformer_options": to}, extra)
+        return with_self_attention(before, args, extra, look)
 
     return replace
