@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from ..errors import InputError
+from ..guidance.presets import PRESETS
 from ..metrics.summary import differences, summarise
 from .api_graph import OPTIONS
 from .demo_graph import DemoGraph
@@ -21,7 +22,7 @@ from .transfer_cases import transfer_cases
 from .transfer_runs import TransferRuns, guided_noised_start
 
 AS_IT_IS = "as it is"
-ALONE = ["VMT_MotionGuidanceSampler.preset=custom"]  # by the settings of the workflow, without latent flow
+CUSTOM = "custom"  # by the settings of the workflow, without latent flow
 SIGMA, BLOCKS, ROPE = (f"VMT_WindowedInversion.{name}" for name in ("sigma", "blocks", "rope"))
 CENTRE, RADIUS, TEMPERATURE, HEADS, SPAN, WEIGHT = (
     f"VMT_ExtractAMF.{name}" for name in ("centre", "radius", "temperature", "heads", "span", "weight")
@@ -72,6 +73,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=18)
     parser.add_argument("--seed", type=int, default=1, help="of the list of cases; 0 is that of the evaluation")
     parser.add_argument("--only", nargs="+", default=list(SETTINGS), metavar="SETTING", help="names as in the table")
+    parser.add_argument(
+        "--preset", choices=(*PRESETS, CUSTOM), default=CUSTOM,
+        help="what is changed: a preset, which many settings leave as it is (samplers do not), or attention's guidance "
+        "alone (%(default)s, the default)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("evaluation-sweep"))
     parser.add_argument("--half", action="store_true", help="the host's models in bfloat16: faster on recent CPUs")
     return parser.parse_args(argv)
@@ -87,14 +93,22 @@ def main(argv: list[str]) -> int:
     names = [AS_IT_IS, *(name for name in options.only if name != AS_IT_IS)]
     with TransferRuns(options.out, options.half) as runs:
         for name in names:
-            changes = ALONE + SETTINGS[name]
+            changes = [f"VMT_MotionGuidanceSampler.preset={options.preset}", *SETTINGS[name]]
             row = guided_noised_start if name == STARTED else DemoGraph.guided
-            scores[name] = [runs.scores(case, number, name, row, changes) for number, case in enumerate(cases)]
+            kept = name if options.preset == CUSTOM else f"{options.preset}, {name}"
+            scores[name] = [runs.scores(case, number, kept, row, changes) for number, case in enumerate(cases)]
             print(f"{name}: {time.time() - started:.0f} s", file=sys.stderr, flush=True)
     rows = {name: summarise(list_of) for name, list_of in scores.items()}
     for name in names[1:]:
         rows[name]["difference"] = summarise(differences(scores[name], scores[AS_IT_IS]))["correlation"]
-    summary = {"half": options.half, "cases": options.cases, "seed": options.seed, "settings": SETTINGS, "rows": rows}
+    summary = {
+        "half": options.half,
+        "preset": options.preset,
+        "cases": options.cases,
+        "seed": options.seed,
+        "settings": SETTINGS,
+        "rows": rows,
+    }
     (options.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     print(table({name + _difference(rows[name]): rows[name] for name in names}, "setting (difference of the mean)"))
     return 0
