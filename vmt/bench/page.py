@@ -19,7 +19,7 @@ from ..metrics.track_picture import draw_field
 from ..metrics.tracks import follow_grid
 from .case import Case, Figures
 from .cases import SIZE
-from .report import FLOOR, TABLE, rows
+from .report import FLOOR, TABLE, rows, within_noise
 
 REFERENCE = "reference"
 COLUMNS = 9  # frames of a contact sheet
@@ -81,7 +81,8 @@ def _table(methods: dict[str, dict]) -> str:
     heading, *others = ([escape(cell) for cell in row] for row in rows(methods))
     lines = [f"<tr><th>{'</th><th>'.join(heading)}</th></tr>"]
     lines += [f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in others]
-    return f"<table>{''.join(lines)}</table>"
+    alike = "".join(f"<p>{escape(line)}</p>" for line in within_noise(methods).splitlines())
+    return f"<table>{''.join(lines)}</table>{alike}"
 
 
 def _left_out(skipped: dict[str, dict[str, str]]) -> str:

@@ -1,11 +1,12 @@
 """The figures of a whole bench as JSON and as a Markdown table. The JSON's form is stable: its keys are only added to.
 
 {"split", "seed", "cases", "model", "host", "half", "absent": {METRIC: why}, "categories": {CATEGORY: {"methods": {NAME:
-{METRIC: {"median", "mean", "ci95", "n"}, "seconds": {...}, "vs_unguided": {METRIC: {"mean", "ci95"}}}}, "skipped":
-{NAME: {CASE: why}}}}, "methods": the same over all categories, with "forwards", "backwards" and "flops" of one run
-(`compute.Compute`)}
+{METRIC: {"median", "mean", "ci95", "n"}, "seconds": {...}, "vs_unguided": {METRIC: {"mean", "ci95"}}, "vs": {NAME:
+{METRIC: {"mean", "ci95", "n"}}}}}, "skipped": {NAME: {CASE: why}}}}, "methods": the same over all categories, with
+"forwards", "backwards" and "flops" of one run (`compute.Compute`)}
 
-"ci95" is a bootstrap interval of the mean over the cases; "vs_unguided" that of the paired difference.
+"ci95" is a bootstrap interval of the mean over the cases; "vs_unguided" that of the paired difference from the unguided
+videos, "vs" that from each other method before it, of the metrics in `PAIRED`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ COMPUTE = {  # heading, unit, decimals
 }
 LEAST = 6  # cases: fewer that all agree are still chance, at 5 %
 MEDIAN = ("centred_correlation", "camera_correlation", "located_correlation")  # told as median / mean
+PAIRED = (*MEDIAN, "leakage")  # by which methods are held against one another
 
 
 def summary(scores: dict[str, dict[str, Figures]]) -> dict[str, dict]:
@@ -48,14 +50,28 @@ def summary(scores: dict[str, dict[str, Figures]]) -> dict[str, dict]:
     for name, cases in scores.items():
         if cases:
             methods[name] = {key: _entry(figure) for key, figure in summarise(list(cases.values())).items()}
-        floor = scores.get(FLOOR, {})
-        common = [case for case in cases if case in floor]
-        if name != FLOOR and common:
-            pairs = summarise(differences([cases[c] for c in common], [floor[c] for c in common]))
-            methods[name]["vs_unguided"] = {
-                key: {"mean": figure["mean"], "ci95": figure["mean_95"]} for key, figure in pairs.items()
+            others = {other: held for other, held in scores.items() if other != FLOOR and other in methods}
+            methods[name]["vs"] = {
+                other: found
+                for other, held in others.items()
+                if other != name and (found := _difference(_of(PAIRED, cases), _of(PAIRED, held)))
             }
+        if name != FLOOR and (found := _difference(cases, scores.get(FLOOR, {}))):
+            methods[name]["vs_unguided"] = found
     return methods
+
+
+def _of(keys: tuple[str, ...], cases: dict[str, Figures]) -> dict[str, Figures]:
+    return {name: {key: figures.get(key) for key in keys} for name, figures in cases.items()}
+
+
+def _difference(cases: dict[str, Figures], others: dict[str, Figures]) -> dict[str, dict]:
+    """Of the cases that both have; empty if there are none."""
+    common = [case for case in cases if case in others]
+    if not common:
+        return {}
+    pairs = summarise(differences([cases[c] for c in common], [others[c] for c in common]))
+    return {key: {"mean": pair["mean"], "ci95": pair["mean_95"], "n": pair["n"]} for key, pair in pairs.items()}
 
 
 def _entry(figure: dict) -> dict:
@@ -97,5 +113,25 @@ def _cell(figures: dict, key: str) -> str:
     if key in MEDIAN:
         text = f"{figure['median']:.{decimals}f} / {text} [{low:.2f}, {high:.2f}]"
     against = figures.get("vs_unguided", {}).get(key)
-    beyond = against and against["ci95"] and figure["n"] >= LEAST and (against["ci95"][0] > 0 or against["ci95"][1] < 0)
-    return text + ("*" if beyond and key != "seconds" else "")
+    return text + ("*" if against and _is_beyond_noise(against) and key != "seconds" else "")
+
+
+def _is_beyond_noise(difference: dict) -> bool:
+    interval = difference["ci95"]
+    return bool(interval) and difference["n"] >= LEAST and (interval[0] > 0 or interval[1] < 0)
+
+
+def within_noise(methods: dict[str, dict]) -> str:
+    """Which methods the table does not tell from one another, in a line for each of `MEDIAN`."""
+    lines = []
+    for key in MEDIAN:
+        compared = [
+            (other, name, against[key])
+            for name, figures in methods.items()
+            for other, against in figures.get("vs", {}).items()
+            if against.get(key, {}).get("n")
+        ]
+        alike = [f"{other} and {name}" for other, name, against in compared if not _is_beyond_noise(against)]
+        if compared:
+            lines.append(f"{TABLE[key][0]}, within noise of one another: {', '.join(alike) or 'no two methods'}.")
+    return "\n".join(lines)

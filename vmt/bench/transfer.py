@@ -27,7 +27,7 @@ from .filmed import CATEGORY, filmed_cases
 from .methods import NAMES, load
 from .motions import CATEGORIES
 from .page import write_page
-from .report import FLOOR, summary, table
+from .report import FLOOR, summary, table, within_noise
 from .runs import BenchRuns, loading
 
 LOADS_MODEL = "UNETLoader"
@@ -132,7 +132,8 @@ def main(argv: list[str]) -> int:
         print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
     tables = {f"{c}, {len(cases[c])} cases": report["categories"][c]["methods"] for c in cases}
     tables["all"] = report["methods"]
-    print("\n\n".join(f"{name}\n\n{table(methods)}" for name, methods in tables.items()))
+    shown = ("\n\n".join(filter(None, (name, table(held), within_noise(held)))) for name, held in tables.items())
+    print("\n\n".join(shown))
     for reason in dict.fromkeys(absent.values()):
         print(f"\nNot told: {', '.join(n for n in absent if absent[n] == reason)}, since {reason}.")
     for category, methods in skipped.items():

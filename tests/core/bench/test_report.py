@@ -8,7 +8,7 @@ import pytest
 from vmt.bench import command, transfer
 from vmt.bench.case import Result
 from vmt.bench.cases import bench_cases
-from vmt.bench.report import summary, table
+from vmt.bench.report import summary, table, within_noise
 from vmt.launch.run_result import ServerError
 
 FIGURES = {"centred_correlation": 0.0, "wrong_way": 0.5, "colour_right": True, "leakage": None, "seconds": 2.0}
@@ -43,6 +43,27 @@ def test_table_marks_what_is_beyond_noise():
 def test_a_case_that_only_one_has_is_not_compared():
     methods = summary({"unguided": scored([0.0]), "balanced": scored([0.5, 1.0])})
     assert methods["balanced"]["vs_unguided"]["centred_correlation"]["mean"] == 0.5
+
+
+def test_methods_are_held_against_one_another_on_the_same_cases():
+    hard = [0.0, 0.4, 0.8, 0.2] * 3
+    methods = summary({
+        "unguided": scored([0.0, 0.1, -0.1, 0.05] * 3),
+        "free": scored(hard),
+        "a_little_better": scored([value + 0.05 + 0.01 * (i % 2) for i, value in enumerate(hard)]),
+        "like_free": scored([value + 0.05 * (-1) ** i for i, value in enumerate(hard)]),
+    })  # fmt: skip
+    better = methods["a_little_better"]["vs"]["free"]["centred_correlation"]
+    assert better["mean"] == pytest.approx(0.055) and better["ci95"][0] > 0.04  # though the cases differ by .8
+    assert "unguided" not in methods["free"]["vs"] and "vs_unguided" in methods["free"]
+    told = within_noise(methods)
+    assert told == "path, within noise of one another: free and like_free."
+
+
+def test_few_cases_tell_no_two_methods_apart():
+    methods = summary({"free": scored([0.0] * 3), "quality": scored([1.0] * 3)})
+    assert within_noise(methods) == "path, within noise of one another: free and quality."
+    assert within_noise(summary({"unguided": scored([0.0] * 8), "free": scored([1.0] * 8)})) == ""
 
 
 class Runs:
