@@ -5,8 +5,8 @@ import json
 from comfy_api.latest import io, ui
 
 from ..vmt.errors import InputError
-from ..vmt.metrics.comparison import compare
 from .host.node_text import show_on_node
+from .host.opencv import check_opencv
 
 SOCKETS = tuple(f"output_{letter}" for letter in "abcdef")
 
@@ -52,6 +52,9 @@ class CompareMethods(io.ComfyNode):
 
     @classmethod
     def execute(cls, reference, names="", unguided=None, **outputs) -> io.NodeOutput:
+        check_opencv()
+        from ..vmt.metrics.comparison import compare
+
         connected = [name for name in SOCKETS if outputs.get(name) is not None]
         called = [line.strip() for line in names.splitlines() if line.strip()]
         if len(called) > len(connected) or len(set(called)) < len(called):

@@ -120,7 +120,8 @@ def guided_model(
                 window_share=options.window_share, both_ways=options.both_ways, **common,
             ),
             GuidanceConfig(
-                strength=options.latent_strength, sigma_end=min(options.latent_end, sigma_start),
+                strength=options.latent_strength if strength else 0.0,  # 0 is the plain model, whatever the options
+                sigma_end=min(options.latent_end, sigma_start),
                 inner_steps=options.latent_steps, recompute_every=1, **common,
             ),
         )  # fmt: skip

@@ -6,10 +6,9 @@ from comfy_api.latest import io, ui
 
 from ..vmt.errors import InputError
 from ..vmt.metrics.clip_scores import clip_scores
-from ..vmt.metrics.motion_report import in_words, report_motion
-from ..vmt.metrics.track_picture import draw_tracks
 from .host.clip_embeddings import embed_frames, embed_text
 from .host.node_text import show_on_node
+from .host.opencv import check_opencv
 
 
 class MotionMetrics(io.ComfyNode):
@@ -56,6 +55,10 @@ class MotionMetrics(io.ComfyNode):
 
     @classmethod
     def execute(cls, reference, output, unguided=None, clip_vision=None, text=None) -> io.NodeOutput:
+        check_opencv()
+        from ..vmt.metrics.motion_report import in_words, report_motion
+        from ..vmt.metrics.track_picture import draw_tracks
+
         if text is not None and clip_vision is None:
             raise InputError("A text is connected and no clip_vision; both are needed. Connect Load CLIP Vision.")
         report = report_motion(reference, output, unguided)

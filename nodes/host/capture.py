@@ -206,7 +206,7 @@ def _video_tokens(x: Tensor, call: _Call, tap: Tap, front: int) -> Tensor:
     if x.shape[1] < video.stop:
         raise InputError(
             f"The model sees {x.shape[1]} tokens, the video has {tap.grid.num_tokens}; a prompt may be limited to a "
-            "rectangle (Conditioning Set Area). A guided video must be seen whole: use no area."
+            "rectangle by Conditioning (Set Area). A guided video must be seen whole: use no area."
         )
     x = x.unflatten(-1, (call.heads, -1))[:, video]
     return unrotate(x, call.pe[:, video]) if tap.rope == "pre" else x

@@ -106,6 +106,6 @@ def check_conditioning(name: str, conds: list[dict], wan: WanSizes) -> None:
             )
         if cond.get("area") is not None:
             raise InputError(
-                f"{name} is limited to a rectangle (Conditioning Set Area); a guided video must be seen whole. Use "
+                f"{name} is limited to a rectangle by Conditioning (Set Area); a guided video must be seen whole. Use "
                 "Conditioning Set Mask without bounds, or no area."
             )

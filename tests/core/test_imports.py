@@ -84,3 +84,35 @@ def test_pack_leaves_the_path_alone(path):
 def test_old_pythons_can_read_the_first_two_files():
     for name in ("vmt/__init__.py", "vmt/__main__.py"):
         ast.parse((CLONE / name).read_text(encoding="utf-8"), feature_version=(3, 4))
+
+
+def loaded_with(path):
+    """The files of this repository, and the packages, that importing one of its files imports."""
+    files, packages, waiting = set(), set(), [path]
+    while waiting:
+        file = waiting.pop()
+        if file in files:
+            continue
+        files.add(file)
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:  # not what stands in functions
+            if isinstance(node, ast.Import):
+                packages |= {name.name.split(".")[0] for name in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                packages.add(node.module.split(".")[0])
+            elif isinstance(node, ast.ImportFrom):
+                folder = file.parents[node.level - 1] / (node.module or "").replace(".", "/")
+                named_files = [folder / f"{name.name}.py" for name in node.names]
+                waiting += [f for f in (folder.with_suffix(".py"), folder / "__init__.py", *named_files) if f.exists()]
+    return files, packages
+
+
+@pytest.mark.parametrize("path", sorted((CLONE / "nodes").glob("*.py")), ids=named)
+def test_every_node_loads_without_opencv(path):
+    files, packages = loaded_with(path)
+    assert "cv2" not in packages
+    assert len(files) > 1 or path.name in ("types.py", "__init__.py")
+
+
+def test_a_file_that_needs_opencv_would_be_noticed():
+    files, packages = loaded_with(CLONE / "vmt/metrics/comparison.py")
+    assert "cv2" in packages and CLONE / "vmt/metrics/tracks.py" in files

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,17 @@ def test_two_files_in_numbers_words_and_a_picture(measure):
     opposite = json.loads(measure(reference=RIGHT, output=LEFT).got["figures"])
     assert opposite["centred_correlation"] < -0.9 and opposite["where_reference_moves"] < 0
     assert "leakage" not in opposite
+
+
+@pytest.mark.parametrize("node", ["VMT_MotionMetrics", "VMT_CompareMethods"])
+def test_without_opencv_they_say_what_to_install(executor, monkeypatch, node):
+    monkeypatch.setitem(sys.modules, "cv2", None)  # as where it is not installed
+    frames = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 5, "color": 0}}
+    output = "output" if node == "VMT_MotionMetrics" else "output_a"
+    asks = {"class_type": node, "inputs": {"reference": ["frames", 0], output: ["frames", 0]}}
+    executor.forget()
+    with pytest.raises(NodeFailed, match="pip install opencv-python-headless"):
+        executor.run({"frames": frames, "asks": asks})
 
 
 def test_clips_that_do_not_fit_are_refused_in_words(measure):

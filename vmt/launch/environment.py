@@ -26,7 +26,6 @@ TORCHVISION = "torchvision==0.28.*"
 ALSO = (
     "requests",
     "torchsde",
-    "imageio",
     "opencv-python-headless",
     "matplotlib",
     "pytest",

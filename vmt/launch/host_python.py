@@ -15,7 +15,6 @@ from .pip import pip
 
 # module: package. Beyond ComfyUI, this is what the demo and the tests import.
 ALSO = {
-    "imageio": "imageio",
     "cv2": "opencv-python-headless",
     "pytest": "pytest",
     "pytest_timeout": "pytest-timeout",
