@@ -82,7 +82,10 @@ def test_compute_of_the_methods_is_counted(tmp_path):
     workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
     with BenchRuns(tmp_path, workflow=workflow) as runs:
         runs.result("unguided", case, other)  # what the host has kept of it must not be missing
-        told = {name: runs.compute(name, case, other) for name in ("unguided", *PRESETS, "windowed_amf", *BROKEN)}
+        told = {
+            name: runs.compute(name, "single_object", [(case, other)])
+            for name in ("unguided", *PRESETS, "windowed_amf", *BROKEN)
+        }
     assert (told["unguided"]["forwards"], told["unguided"]["backwards"]) == (8, 0)
     sigmas = [5 * s / (1 + 4 * s) for s in (1, 0.75, 0.5, 0.25)]
     wan = FakeWan(shape_of_file(WEIGHTS / DIT_FILE), (2, 8, 8))

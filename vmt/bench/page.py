@@ -72,8 +72,8 @@ def write_page(
 def _explained() -> str:
     return (
         f"<p>* the mean differs from {FLOOR} on the same cases beyond noise (95 % bootstrap interval of the paired "
-        "difference). Path, camera and places: median / mean [interval of the mean]; 1 is the reference's motion, 0 "
-        "chance, -1 the opposite.</p>"
+        "difference); of leakage, that it is above 0. Path, camera and places: median / mean [interval of the mean]; 1 "
+        "is the reference's motion, 0 chance, -1 the opposite.</p>"
     )
 
 

@@ -6,7 +6,7 @@
 "forwards", "backwards" and "flops" of one run (`compute.Compute`)}
 
 "ci95" is a bootstrap interval of the mean over the cases; "vs_unguided" that of the paired difference from the unguided
-videos, "vs" that from each other method before it, of the metrics in `PAIRED`.
+videos, "vs" that from each other method before it, of the metrics in `MEDIAN`.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ COMPUTE = {  # heading, unit, decimals
 }
 LEAST = 6  # cases: fewer that all agree are still chance, at 5 %
 MEDIAN = ("centred_correlation", "camera_correlation", "located_correlation")  # told as median / mean
-PAIRED = (*MEDIAN, "leakage")  # by which methods are held against one another
+LEAKAGE = "leakage"  # counts from the unguided and the perfect video already: what is beyond noise is beyond 0
 
 
-def summary(scores: dict[str, dict[str, Figures]]) -> dict[str, dict]:
+def summary(scores: dict[str, dict[str, Figures]], groups: dict[str, str] | None = None) -> dict[str, dict]:
     """Per method, every metric over its cases.
 
     Args:
-        scores: method -> case name -> figures.
+        scores: method -> case name -> figures. groups: case name -> reference, where cases share them.
     """
     methods = {}
     for name, cases in scores.items():
         if cases:
-            methods[name] = {key: _entry(figure) for key, figure in summarise(list(cases.values())).items()}
+            methods[name] = {key: _entry(figure) for key, figure in _summarised(cases, groups).items()}
             others = {other: held for other, held in scores.items() if other != FLOOR and other in methods}
             methods[name]["vs"] = {
                 other: found
                 for other, held in others.items()
-                if other != name and (found := _difference(_of(PAIRED, cases), _of(PAIRED, held)))
+                if other != name and (found := _difference(_of(MEDIAN, cases), _of(MEDIAN, held), groups))
             }
-        if name != FLOOR and (found := _difference(cases, scores.get(FLOOR, {}))):
-            methods[name]["vs_unguided"] = found
+        if name != FLOOR and (found := _difference(cases, scores.get(FLOOR, {}), groups)):
+            methods[name]["vs_unguided"] = {key: value for key, value in found.items() if key != LEAKAGE}
     return methods
 
 
@@ -65,12 +65,19 @@ def _of(keys: tuple[str, ...], cases: dict[str, Figures]) -> dict[str, Figures]:
     return {name: {key: figures.get(key) for key in keys} for name, figures in cases.items()}
 
 
-def _difference(cases: dict[str, Figures], others: dict[str, Figures]) -> dict[str, dict]:
+def _summarised(cases: dict[str, Figures], groups: dict[str, str] | None) -> dict[str, dict]:
+    return summarise(list(cases.values()), groups=[groups[case] for case in cases] if groups else None)
+
+
+def _difference(
+    cases: dict[str, Figures], others: dict[str, Figures], groups: dict[str, str] | None
+) -> dict[str, dict]:
     """Of the cases that both have; empty if there are none."""
     common = [case for case in cases if case in others]
     if not common:
         return {}
-    pairs = summarise(differences([cases[c] for c in common], [others[c] for c in common]))
+    apart = differences([cases[c] for c in common], [others[c] for c in common])
+    pairs = _summarised(dict(zip(common, apart, strict=True)), groups)
     return {key: {"mean": pair["mean"], "ci95": pair["mean_95"], "n": pair["n"]} for key, pair in pairs.items()}
 
 
@@ -81,7 +88,7 @@ def _entry(figure: dict) -> dict:
 def rows(methods: dict[str, dict]) -> list[list[str]]:
     """Cells of the table, its heading first, then a row a method.
 
-    An asterisk: the mean's difference from unguided on the same cases is beyond noise.
+    An asterisk: the mean's difference from unguided on the same cases is beyond noise; of leakage, that it is above 0.
     """
     shown = [key for key in TABLE if any(m.get(key, {}).get("n") for m in methods.values())]
     counted = [key for key in COMPUTE if any(key in m for m in methods.values())]
@@ -112,6 +119,8 @@ def _cell(figures: dict, key: str) -> str:
     text = f"{figure['mean']:.{decimals}f}"
     if key in MEDIAN:
         text = f"{figure['median']:.{decimals}f} / {text} [{low:.2f}, {high:.2f}]"
+    if key == LEAKAGE:
+        return text + ("*" if figure["mean"] > 0 and _is_beyond_noise(figure) else "")
     against = figures.get("vs_unguided", {}).get(key)
     return text + ("*" if against and _is_beyond_noise(against) and key != "seconds" else "")
 

@@ -1,8 +1,8 @@
 """Running cases through a real ComfyUI, and keeping every result in files of its own.
 
-A stopped bench goes on where it was, and a crash loses the case it was at. The frames that the host decoded are kept as
-they are, and its video beside them to look at: encoding is not the same every time. The figures are made of the frames,
-so they can be made again when a metric changes.
+A stopped bench goes on where it was, and a crash loses the case it was at; what could not be made is tried again. The
+frames that the host decoded are kept as they are, and its video beside them to look at: encoding is not the same every
+time. The figures are made of the frames, so they can be made again when a metric changes.
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ def loading(workflow: dict) -> ReferenceConfig:
     return ReferenceConfig(**values)
 
 
+class HostNotStarted(Exception):
+    """No case's fault; its cause says why."""
+
+
+class StaleResult(InputError):
+    """What is kept is of another case: nothing is skipped for it, the bench stops."""
+
+
 class BenchRuns:
     """A host that is started when the first run needs it.
 
@@ -64,14 +72,15 @@ class BenchRuns:
         seeds: how many videos are made of a case; the first is judged, all together give the diversity.
         clip: the models that CLIP's figures are told by; none leaves them out.
         tables: what they hold is not run again, and every result is added to them.
+        judge_again: make the figures of kept frames anew, whatever is kept of them.
     """
 
     def __init__(
         self, folder: Path, half: bool = False, server: Server | None = None, workflow: dict | None = None,
-        seeds: int = 1, clip: ClipModels | None = None, tables: FigureTables | None = None,
+        seeds: int = 1, clip: ClipModels | None = None, tables: FigureTables | None = None, judge_again: bool = False,
     ):  # fmt: skip
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
-        self._seeds, self._clip_models, self._tables = seeds, clip, tables
+        self._seeds, self._clip_models, self._tables, self._judge_again = seeds, clip, tables, judge_again
         graph = workflow or api_graph.load(WORKFLOW)
         # What is uploaded is cut and resampled already.
         self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
@@ -98,7 +107,9 @@ class BenchRuns:
         Args:
             other: the case whose reference a method is given that wants an unrelated one.
         """
-        if self._tables and (known := self._tables.get(name, case.category, case.name)):
+        again = self._judge_again and self._video(name, case).with_suffix(".run.json").exists()
+        known = self._tables and self._tables.get(name, case.category, case.name)
+        if known and known.figures is not None and not again:
             return known
         result = self._kept_or_made(name, case, other)
         if self._tables:
@@ -107,16 +118,31 @@ class BenchRuns:
 
     def _kept_or_made(self, name: str, case: Case, other: Case) -> Result:
         kept = self.folder / name / f"{case.name}.json"
-        if kept.exists():
-            return Result(**json.loads(kept.read_text(encoding="utf-8")))
+        if kept.exists() and not self._judge_again:
+            told = json.loads(kept.read_text(encoding="utf-8"))
+            self._check_case(case, told)
+            if told["figures"] is not None:
+                return Result(told["figures"])
         try:
             result = Result(self._judged(name, case, other))
+        except HostNotStarted as error:
+            raise error.__cause__ from None
+        except StaleResult:
+            raise
         except (ServerError, InputError) as error:
             if self._server is not None:
                 self._server.process.check()  # a host that died is no case's fault
             result = Result(None, str(error))
-        _write(kept, json.dumps(vars(result), indent=1) + "\n")
+        _write(kept, json.dumps({"case": case.told, **vars(result)}, indent=1) + "\n")
         return result
+
+    def _check_case(self, case: Case, told: dict) -> None:
+        """Raises StaleResult if what is kept was made of another case of that name."""
+        if told.get("case", case.told) != case.told:
+            raise StaleResult(
+                f"{self.folder} holds results of {case.name} ({told['case']}), which now is another case "
+                f"({case.told}). Give another --out."
+            )
 
     def seconds(self, name: str, case: Case) -> float:
         """What the host takes for the method's graph on the case; of a method that needs no other case."""
@@ -157,40 +183,53 @@ class BenchRuns:
         video = self._video(name, case, further)
         kept = video.with_suffix(".run.json")
         if kept.exists():
-            return json.loads(kept.read_text(encoding="utf-8"))
-        server = self._host()
+            told = json.loads(kept.read_text(encoding="utf-8"))
+            self._check_case(case, told)
+            return told
         graph, save = self._graph(name, method, case, other, further)
+        server = self._host()
         run = server.run(graph)
         _write(video.with_suffix(".png"), strip([server.fetch(file) for file in run.files(FRAMES)]))
         _write(video, server.fetch(run.files(save)[0]))
         images = graph[FRAMES]["inputs"]["images"]
         judges = None if further else self._clip_models
         clip = judges.scores(server, graph, images, case.caption) if judges else {}
-        told = {"seconds": run.seconds, "nodes": run.node_seconds, "clip": clip}
+        told = {"case": case.told, "seconds": run.seconds, "nodes": run.node_seconds, "clip": clip}
         _write(kept, json.dumps(told) + "\n")
         return told
 
-    def compute(self, name: str, case: Case, other: Case) -> dict[str, float] | None:
-        """`Compute.told` of one method on one case, nothing kept from before; None if it cannot run.
+    def compute(self, name: str, category: str, cases: list[tuple[Case, Case]]) -> dict[str, float]:
+        """`Compute.told` of one method on a case of a category, nothing kept from before; empty if it cannot run.
 
-        It is the same for every case, so one is counted, apart from the timed runs.
+        It is about the same for every case of a category, so one is counted, apart from the timed runs. What guidance
+        leaves out of a camera it does not leave out of a thing.
+
+        Args:
+            cases: each with another; the first that runs is counted.
         """
-        kept = self.folder / name / "compute.json"
+        kept = self.folder / name / f"compute-{category}.json"
         if kept.exists():
             return json.loads(kept.read_text(encoding="utf-8"))
-        server = self._host()
-        try:
-            graph, _ = self._graph(name, load(name), case, other)
-            run = server.run(graph, extra_data={"vmt_count_compute": True})
-        except (ServerError, InputError):
-            server.process.check()
-            return None
-        told = server.get(f"/vmt_bench/compute/{run.prompt_id}")
+        told = {}
+        for case, other in cases:
+            try:
+                graph, _ = self._graph(name, load(name), case, other)
+                run = self._host().run(graph, extra_data={"vmt_count_compute": True})
+            except HostNotStarted as error:
+                raise error.__cause__ from None
+            except (ServerError, InputError):
+                if self._server is not None:
+                    self._server.process.check()
+                continue
+            told = self._host().get(f"/vmt_bench/compute/{run.prompt_id}")
+            break
         _write(kept, json.dumps(told) + "\n")
         return told
 
     def _graph(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> tuple[dict, str]:
         """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
+        if method.unrelated and other.about == case.about:
+            raise InputError(f"{name} needs a case of another motion than {case.about!r}, and none was given.")
         shown = other if method.unrelated else case
         clip, place = self._clip(shown), (name, shown.name if method.perfect else shown.clip_name)
         if place not in self._uploaded:  # once, so that the host need not look at it again for another prompt
@@ -220,7 +259,10 @@ class BenchRuns:
             tree, base = host_tree.current(), base_folder.prepare()
             arguments += ["--extra-model-paths-config", str(COUNTER), *HALF * self._half]
             server = Server(Path(sys.executable), tree, base, arguments)
-            self._server = self._started.enter_context(server)
+            try:
+                self._server = self._started.enter_context(server)
+            except ServerError as error:
+                raise HostNotStarted from error
         return self._server
 
 

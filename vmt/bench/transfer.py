@@ -19,6 +19,7 @@ from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import host_tree
+from ..whole_file import whole_file
 from .case import Case, Figures
 from .cases import SPLITS, bench_cases
 from .clip_models import clip_models, why_absent
@@ -31,6 +32,8 @@ from .report import FLOOR, summary, table, within_noise
 from .runs import BenchRuns, loading
 
 LOADS_MODEL = "UNETLoader"
+AHEAD = 24  # cases that are drawn beyond those asked for, to find another motion among
+TRIED = 3  # cases that a method's compute is counted on, until one runs
 
 
 def _names(text: str) -> list[str]:
@@ -81,6 +84,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
         help="tables of every case's figures, such as vmt/bench/results/v1: what is in them is not run, what is run is "
         "added",
     )  # fmt: skip
+    parser.add_argument(
+        "--judge-again", action="store_true", help="make the figures of kept videos anew: a metric has changed"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
     parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
     parser.add_argument("--half", action="store_true", help="the host's models in bfloat16: faster on recent CPUs")
@@ -93,6 +99,10 @@ def main(argv: list[str]) -> int:
         raise InputError("--html shows videos, and --figures holds none. Give one of them.")
     for name in options.methods:
         load(name)
+    if not options.category:
+        raise InputError(f"No category was given; {', '.join(CATEGORIES)} are allowed. Name one or more.")
+    if options.json and not options.json.parent.is_dir():
+        raise InputError(f"The folder of {options.json} does not exist. Make it, or give another --json.")
     methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
     workflow = api_graph.load(options.workflow)
     cases = _cases(options, workflow)
@@ -111,22 +121,24 @@ def main(argv: list[str]) -> int:
     if known:
         _claim(known.folder, settings)
     scores, skipped, compute = _run(options, workflow, methods, cases, clip, known)
-    figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods})
+    groups = {case.name: case.clip_name for listed in cases.values() for case in listed}
+    figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods}, groups)
     split = None if options.clips else next((name for name, seed in SPLITS.items() if seed == options.seed), None)
     absent = why_absent(options.clip_vision, options.clip_text)
     report = {
         "split": split,
         "seed": options.seed,
-        "cases": options.cases,
+        "cases": max(map(len, cases.values())),
         "model": model,
         "host": host_tree.current().name,
         "half": options.half,
         "absent": absent,
-        "methods": {name: {**figures[name], **compute[name]} for name in figures},
-        "categories": {c: {"methods": summary(scores[c]), "skipped": skipped[c]} for c in cases},
-    }
-    target = options.json or options.out / "transfer.json"
-    target.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        "methods": {name: {**figures[name], **_mean([compute[c][name] for c in cases])} for name in figures},
+        "categories": {c: {"methods": _counted(summary(scores[c], groups), compute[c]), "skipped": skipped[c]}
+                       for c in cases},
+    }  # fmt: skip
+    with whole_file(options.json or options.out / "transfer.json") as file:
+        file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if options.html:
         runs = BenchRuns(options.out, options.half, workflow=workflow)  # reads what is kept
         print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
@@ -151,9 +163,15 @@ def _claim(folder: Path, settings: dict) -> None:
     """Notes what the folder's results are of. Raises InputError if it holds those of other settings."""
     note = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)
-    if note.exists() and (held := json.loads(note.read_text(encoding="utf-8"))) != settings:
+    if not note.exists():
+        with whole_file(note) as file:
+            file.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+    try:
+        held = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{note} cannot be read ({error}). Delete it, or give another --out.") from error
+    if held != settings:
         raise InputError(f"{folder} holds results of {held}, now {settings} were asked for. Give another --out.")
-    note.write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 
 def _cases(options: argparse.Namespace, workflow: dict) -> dict[str, list[Case]]:
@@ -165,21 +183,25 @@ def _cases(options: argparse.Namespace, workflow: dict) -> dict[str, list[Case]]
 
 
 def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases: dict[str, list[Case]], clip, known):
-    """category -> method -> case name -> figures, the same of reasons why there are none, and method -> compute."""
+    """category -> method -> case name -> figures, the same of reasons why there are none, and category -> method ->
+    compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
-    with BenchRuns(options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip, tables=known) as runs:
-        first = next(iter(cases.values()))
-        compute = {}
-        for name in methods:
-            counted = (runs.compute(name, case, _other(first, number)) for number, case in enumerate(first))
-            compute[name] = next(filter(None, counted), {})
+    others = {category: _others(options, category, listed) for category, listed in cases.items()}
+    compute: dict[str, dict[str, dict]] = {c: {} for c in cases}
+    with BenchRuns(
+        options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip, tables=known,
+        judge_again=options.judge_again,
+    ) as runs:  # fmt: skip
         for category, listed in cases.items():
+            for name in methods:
+                tried = list(zip(listed, others[category], strict=True))[:TRIED]
+                compute[category][name] = runs.compute(name, category, tried)
             # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
             for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
                 for name, (number, case) in product(methods, group):
-                    result = runs.result(name, case, _other(listed, number))
+                    result = runs.result(name, case, others[category][number])
                     if result.figures is None:
                         skipped[category].setdefault(name, {})[case.name] = result.skipped
                     else:
@@ -194,7 +216,25 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
     return scores, skipped, compute
 
 
-def _other(cases: list[Case], number: int) -> Case:
-    """A case of another motion: the first after this one."""
-    rest = cases[number + 1 :] + cases[:number]
-    return next((case for case in rest if case.about != cases[number].about), cases[number])
+def _others(options: argparse.Namespace, category: str, cases: list[Case]) -> list[Case]:
+    """For each case one of another motion, the first after it, or the case itself if there is none.
+
+    Of drawn cases it does not depend on how many were asked for.
+    """
+    if options.clips:
+        rest = cases + cases
+    else:
+        rest = bench_cases(category, options.cases + AHEAD, options.seed, options.prompts)
+    return [
+        next((other for other in rest[number + 1 :] if other.about != case.about), case)
+        for number, case in enumerate(cases)
+    ]
+
+
+def _counted(methods: dict[str, dict], compute: dict[str, dict]) -> dict[str, dict]:
+    return {name: {**figures, **compute[name]} for name, figures in methods.items()}
+
+
+def _mean(told: list[dict[str, float]]) -> dict[str, float]:
+    """Over categories; empty where one could not be counted."""
+    return {key: sum(one[key] for one in told) / len(told) for key in told[0]} if all(told) else {}

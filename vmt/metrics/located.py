@@ -1,6 +1,7 @@
 """Whether things move alike at the same place and time, measured on tracks of the same grid in both clips.
 
-Every figure is finite, or None where nothing moved or nothing could be followed: callers count the Nones.
+Every figure is finite, or None where it is undefined: callers count the Nones. A result in which nothing can be
+followed where the reference moves, such as an even picture, has not followed it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def located_correlation(reference: Tracks, output: Tracks) -> dict[str, float | 
         "where_reference_moves": _likeness(reference.steps, output.steps, known & reference.moving),
         "where_output_moves": _likeness(reference.steps, output.steps, known & output.moving),
     }
+    if figures["where_reference_moves"] is None and (reference.known & reference.moving).any():
+        figures["where_reference_moves"] = 0.0
     defined = [value for value in figures.values() if value is not None]
     return {**figures, "located_correlation": sum(defined) / len(defined) if defined else None}
 
@@ -45,12 +48,19 @@ def located_errors(reference: Tracks, output: Tracks) -> dict[str, float | None]
     epe = float(np.linalg.norm(b - a, axis=-1)[known].mean()) if known.any() else None
     speeds = [np.linalg.norm(steps, axis=-1) for steps in (a, b)]
     pace = float(speeds[0][known].mean()) if known.any() else 0.0
+    lost = bool((reference.known & reference.moving).any()) and not moving.any()
     return {
         "epe_px": epe,
         "epe_relative": epe / pace if epe is not None and moving.any() else None,
         "wrong_way": float(((a * b).sum(-1)[both] < 0).mean()) if both.any() else None,
-        "no_move": float((~output.moving)[moving].mean()) if moving.any() else None,
-        "speed_ratio": float(np.median(speeds[1][moving]) / np.median(speeds[0][moving])) if moving.any() else None,
+        "no_move": float((~output.moving)[moving].mean()) if moving.any() else 1.0 if lost else None,
+        "speed_ratio": (
+            float(np.median(speeds[1][moving]) / np.median(speeds[0][moving]))
+            if moving.any()
+            else 0.0
+            if lost
+            else None
+        ),
         "followed": float(known.mean()) if known.size else 0.0,
     }
 

@@ -79,7 +79,7 @@ def report_motion(reference, output, unguided=None) -> MotionReport:
         **located_correlation(theirs.field, mine.field),
         **located_errors(theirs.field, mine.field),
         "centred_correlation": _path_correlation(theirs.objects, mine.objects),
-        "camera_correlation": camera_correlation(theirs.camera, mine.camera),
+        "camera_correlation": _camera_correlation(theirs.camera, mine.camera),
         **camera_error(theirs.camera, mine.camera),
         **{f"object_{name}": value for name, value in located_correlation(theirs.objects, mine.objects).items()},
         **{f"likeness_{name}": value for name, value in likeness(mine.frames, theirs.frames).items()},
@@ -100,14 +100,22 @@ def in_words(figures: dict[str, float | None]) -> str:
 
 
 def _path_correlation(reference: Tracks, output: Tracks) -> float | None:
+    """0 where the reference has a path and the output none."""
     (a, seen_a), (b, seen_b) = moving_centre(reference), moving_centre(output)
-    return centred_correlation(a, b, seen_a & seen_b)
+    found = centred_correlation(a, b, seen_a & seen_b)
+    return 0.0 if found is None and centred_correlation(a, a, seen_a) is not None else found
+
+
+def _camera_correlation(reference, output) -> float | None:
+    """Likewise."""
+    found = camera_correlation(reference, output)
+    return 0.0 if found is None and camera_correlation(reference, reference) is not None else found
 
 
 def _motion(figures) -> str:
     here, path = figures["located_correlation"], figures["centred_correlation"]
     if here is None and path is None:
-        return "Motion: nothing that could be followed moves in either clip."
+        return "Motion: nothing that could be followed moves in the reference."
     shown = [f"at the same places {here:+.2f}"] if here is not None else []
     shown += [f"path of what moves {path:+.2f}"] if path is not None else []
     best = max(value for value in (here, path) if value is not None)
@@ -136,7 +144,7 @@ def _speed(figures) -> str:
 def _camera(figures) -> str:
     correlation = figures["camera_correlation"]
     if correlation is None:
-        return "Camera: still, or not to be told, in at least one of the clips."
+        return "Camera: the reference's stands still, or cannot be told."
     return f"Camera: path {correlation:+.2f} alike."
 
 

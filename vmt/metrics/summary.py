@@ -11,25 +11,37 @@ from ..errors import InputError
 RESAMPLES = 2000
 
 
-def summarise(scores: Sequence[dict], resamples: int = RESAMPLES, seed: int = 0) -> dict[str, dict]:
+def summarise(
+    scores: Sequence[dict], resamples: int = RESAMPLES, seed: int = 0, groups: Sequence[str] | None = None
+) -> dict[str, dict]:
     """Mean and median of every figure over the cases, with bootstrap 95 % intervals over the cases.
 
     Args:
-        scores: one dict per case, all with the same keys; numbers and bools count, None is undefined, text is left out.
+        scores: one dict per case; numbers and bools count, None or a missing one is undefined, text is left out.
+        groups: of each case, such as its reference: cases of one are no independent ones, and are drawn together.
     Returns:
         key -> {"n": defined cases, "undefined": the others, "mean", "mean_95": [low, high], "median", "median_95"};
         the figures are None where n is 0.
     Raises:
-        InputError: no cases, or cases with different keys.
+        InputError: no cases.
     """
-    if not scores or any(set(score) != set(scores[0]) for score in scores):
-        raise InputError(
-            f"{len(scores)} cases were given; one or more with the same keys are needed. Score them all alike."
-        )
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(scores), size=(resamples, len(scores)))
-    keys = [key for key in scores[0] if all(_is_figure(score[key]) for score in scores)]
-    return {key: _summary([score[key] for score in scores], picks) for key in keys}
+    if not scores:
+        raise InputError("0 cases were given; one or more are needed. Score some.")
+    members = _members(groups if groups is not None else range(len(scores)))
+    drawn = np.random.default_rng(seed).integers(len(members), size=(resamples, len(members)))
+    picks = members[drawn].reshape(resamples, -1)
+    keys = dict.fromkeys(key for score in scores for key in score)
+    keys = [key for key in keys if all(_is_figure(score.get(key)) for score in scores)]
+    return {key: _summary([score.get(key) for score in scores], picks) for key in keys}
+
+
+def _members(groups: Sequence) -> np.ndarray:
+    """(groups, cases of the largest) numbers of the cases; the number behind the last case fills the others."""
+    cases: dict = {}
+    for number, group in enumerate(groups):
+        cases.setdefault(group, []).append(number)
+    most = max(map(len, cases.values()))
+    return np.array([held + [len(groups)] * (most - len(held)) for held in cases.values()])
 
 
 def differences(scores: Sequence[dict], controls: Sequence[dict]) -> list[dict]:
@@ -42,7 +54,7 @@ def differences(scores: Sequence[dict], controls: Sequence[dict]) -> list[dict]:
 
     pairs = zip(scores, controls, strict=True)
     return [
-        {key: minus(a[key], b[key]) for key in a if _is_figure(a[key]) and _is_figure(b.get(key))} for a, b in pairs
+        {key: minus(a[key], b.get(key)) for key in a if _is_figure(a[key]) and _is_figure(b.get(key))} for a, b in pairs
     ]
 
 
@@ -54,7 +66,7 @@ def _summary(values: list, picks: np.ndarray) -> dict:
     values = np.array([np.nan if value is None else float(value) for value in values])
     defined = int(np.isfinite(values).sum())
     figures: dict = {"n": defined, "undefined": len(values) - defined}
-    drawn = values[picks]
+    drawn = np.append(values, np.nan)[picks]
     drawn = drawn[np.isfinite(drawn).any(1)]  # a resample may hold undefined cases only
     for name, of in (("mean", np.nanmean), ("median", np.nanmedian)):
         figures[name] = float(of(values)) if defined else None

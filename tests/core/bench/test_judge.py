@@ -1,5 +1,7 @@
 """The judge on results whose figures are known: the reference itself, backwards, still, elsewhere, repainted."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -50,6 +52,24 @@ def test_place_is_likeness_and_not_leakage():
     assert alike["likeness_gain"] > 0.1 and alike["leakage"] <= 0
     mixed = judge(case, clip, torch.lerp(case.perfect_transfer(), clip.frames, 0.3), still)
     assert mixed["leakage"] > 0.05
+
+
+def test_a_thing_that_is_hardly_ever_seen_has_followed_nothing():
+    case = bench_cases("single_object", 1)[0]
+    clip, perfect = render(case.reference), case.perfect_transfer()
+    ground = render(replace(case.prompt, objects=[])).frames
+    rarely = ground.clone()
+    rarely[::4] = perfect[::4]
+    assert judge(case, clip, perfect)["centred_correlation"] > 0.98
+    assert judge(case, clip, rarely)["centred_correlation"] == 0
+
+
+def test_a_result_in_which_nothing_can_be_followed_has_not_followed():
+    case = bench_cases("single_object", 1)[0]
+    clip = render(case.reference)
+    figures = judge(case, clip, torch.full_like(clip.frames, 0.4))
+    assert figures["located_correlation"] == figures["speed_ratio"] == figures["centred_correlation"] == 0
+    assert figures["no_move"] == 1
 
 
 def test_backwards_is_the_wrong_way(cases):

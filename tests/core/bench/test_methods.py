@@ -52,6 +52,16 @@ def test_controls_have_only_what_they_are_to_have(demo):
     assert plain[demo.sampler]["inputs"]["seed"] == started[demo.sampler]["inputs"]["seed"]
 
 
+@pytest.mark.parametrize("name", [*PRESETS, "windowed_amf", "broken_centre"])
+def test_presets_reach_guidance_that_stands_on_the_model_line(name):
+    workflow = demo_graph.read(api_graph.load(WORKFLOW.parent / "motion_guidance_ksampler.api.json"))
+    graph = load(name).graph(workflow)
+    guidance = graph[api_graph.only(graph, "VMT_MotionGuidance")]["inputs"]
+    assert guidance["preset"] == (name if name in PRESETS else "custom")
+    assert (graph[guidance["amf"][0]]["class_type"] == "VMT_BenchDropCentre") == (name == "broken_centre")
+    assert "preset" not in graph[workflow.sampler]["inputs"]
+
+
 def test_presets(demo):
     told = {name: load(name).graph(demo)[demo.sampler]["inputs"].get("preset") for name in sorted(GUIDED)}
     alone = {"broken_centre", "broken_heads", "dense_amf", "dense_amf_key_values", "windowed_amf"}

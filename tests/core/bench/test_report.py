@@ -6,9 +6,12 @@ from typing import ClassVar
 import pytest
 
 from vmt.bench import command, transfer
+from vmt.bench import runs as bench_runs
 from vmt.bench.case import Result
 from vmt.bench.cases import bench_cases
+from vmt.bench.figure_tables import FigureTables
 from vmt.bench.report import summary, table, within_noise
+from vmt.errors import InputError
 from vmt.launch.run_result import ServerError
 
 FIGURES = {"centred_correlation": 0.0, "wrong_way": 0.5, "colour_right": True, "leakage": None, "seconds": 2.0}
@@ -71,7 +74,7 @@ class Runs:
 
     asked: ClassVar[list] = []
 
-    def __init__(self, folder, half, workflow, seeds, clip, tables):
+    def __init__(self, folder, half, workflow, seeds, clip, tables, judge_again):
         pass
 
     def __enter__(self):
@@ -84,8 +87,10 @@ class Runs:
         self.asked.append((name, case.name, other.motion.name != case.motion.name))
         return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
 
-    def compute(self, name, case, other):
-        return {"forwards": 40, "backwards": 0.5, "flops": 2_345_678_901_234} if name == "balanced" else None
+    def compute(self, name, category, cases):
+        assert all(case.category == category and other.about != case.about for case, other in cases)
+        counted = {"forwards": 40, "backwards": 0.5 if category == "camera" else 1.5, "flops": 2_345_678_901_234}
+        return counted if name == "balanced" else {}
 
 
 class TestCommand:
@@ -104,7 +109,8 @@ class TestCommand:
         assert "Left out: balanced on camera-001" in told and "| balanced |" in told
         overall = told[told.index("all\n\n") :].splitlines()
         assert overall[2].endswith("| forwards | backwards | TFLOP |")
-        assert overall[4].endswith("| – | – | – |") and overall[5].endswith("| 40.0 | 0.5 | 2.35 |")
+        assert overall[4].endswith("| – | – | – |") and overall[5].endswith("| 40.0 | 1.0 | 2.35 |")
+        assert report["categories"]["single_object"]["methods"]["balanced"]["backwards"] == 1.5
         assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
 
     def test_folder_of_other_settings_is_left_alone(self, tmp_path, monkeypatch, capsys):
@@ -120,6 +126,8 @@ class TestCommand:
         [
             ["--methods", "telepathy"],
             ["--category", "dance"],
+            ["--category", ","],
+            ["--json", "/no/such/folder/report.json"],
             ["--cases", "0"],
             ["--seeds", "0"],
             ["--prompts", "0"],
@@ -150,11 +158,66 @@ class TestKeptResults:
         (tmp_path / "balanced" / "camera-000.json").write_text(json.dumps({"figures": FIGURES, "skipped": ""}))
         assert runs.result("balanced", case, case).figures == FIGURES
 
-    def test_a_case_that_fails_is_kept_as_such(self, runs, tmp_path, monkeypatch):
+    def test_a_case_that_fails_is_told_and_tried_again_another_time(self, runs, tmp_path, monkeypatch):
         def fails(*_):
             raise ServerError("KSampler (node 3): out of luck")
 
-        monkeypatch.setattr(runs, "_made", fails)
+        monkeypatch.setattr(runs, "_judged", fails)
         case = bench_cases("camera", 1)[0]
         assert runs.result("balanced", case, case).skipped == "KSampler (node 3): out of luck"
         assert json.loads((tmp_path / "balanced" / "camera-000.json").read_text())["figures"] is None
+        monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
+        assert runs.result("balanced", case, case).figures == FIGURES
+
+    def test_a_host_that_does_not_start_is_no_case_s_fault(self, runs, tmp_path, monkeypatch):
+        class Broken:
+            def __init__(self, *_):
+                pass
+
+            def __enter__(self):
+                raise ServerError("ComfyUI did not start")
+
+            def __exit__(self, *_):
+                pass
+
+        monkeypatch.setattr(bench_runs, "Server", Broken)
+        monkeypatch.setattr(bench_runs.host_tree, "current", lambda: tmp_path)
+        case, other = bench_cases("camera", 2)
+        with pytest.raises(ServerError, match="did not start"):
+            runs.result("unguided", case, other)
+        with pytest.raises(ServerError, match="did not start"):
+            runs.compute("unguided", "camera", [(case, other)])
+        assert not list(tmp_path.glob("**/*.json"))
+
+    def test_of_another_case_by_that_name_stop_the_bench(self, runs, tmp_path):
+        first, second = (cases[0] for cases in (bench_cases("camera", 1), bench_cases("camera", 1, seed=1)))
+        (tmp_path / "balanced").mkdir()
+        kept = {"case": first.told, "figures": FIGURES, "skipped": ""}
+        (tmp_path / "balanced" / "camera-000.json").write_text(json.dumps(kept))
+        assert runs.result("balanced", first, first).figures == FIGURES
+        with pytest.raises(InputError, match="now is another case"):
+            runs.result("balanced", second, second)
+
+    def test_frames_are_judged_again_if_that_is_asked(self, tmp_path, monkeypatch):
+        case = bench_cases("camera", 1)[0]
+        (tmp_path / "balanced").mkdir()
+        (tmp_path / "balanced" / "camera-000.json").write_text(json.dumps({"figures": FIGURES, "skipped": ""}))
+        tables = FigureTables(tmp_path / "tables")
+        tables.add("balanced", "camera", case.name, Result(FIGURES))
+        with bench_runs.BenchRuns(tmp_path, tables=tables, judge_again=True) as runs:
+            assert runs.result("balanced", case, case).figures == FIGURES  # of a table, without frames here
+            (tmp_path / "balanced" / "camera-000.run.json").write_text("{}")
+            monkeypatch.setattr(runs, "_judged", lambda *_: {**FIGURES, "wrong_way": 0.25})
+            assert runs.result("balanced", case, case).figures["wrong_way"] == 0.25
+        assert FigureTables(tmp_path / "tables").get("balanced", "camera", case.name).figures["wrong_way"] == 0.25
+
+
+def test_the_unrelated_reference_does_not_depend_on_how_many_cases_are_asked_for():
+    def others(num):
+        options = transfer.parse(["--cases", str(num), "--category", "single_object"])
+        return [case.name for case in transfer._others(options, "single_object", bench_cases("single_object", num))]
+
+    assert others(1) == others(8)[:1] and others(8) == others(12)[:8]
+    options = transfer.parse(["--clips", "folder"])
+    case = bench_cases("camera", 1)[0]
+    assert transfer._others(options, "filmed", [case, case]) == [case, case]  # no other motion: the method is left out

@@ -46,10 +46,32 @@ def test_paired_differences_are_surer_than_two_intervals():
     assert differences([{"a": True}], [{"a": False}]) == [{"a": 1.0}]
 
 
+def test_a_figure_that_a_case_lacks_is_undefined():
+    figures = summarise([{"a": 1.0, "new": 2.0}, {"a": 3.0}])
+    assert figures["a"]["n"] == 2 and figures["new"]["n"] == 1 and figures["new"]["mean"] == 2
+    assert differences([{"a": 1.0, "new": 2.0}], [{"a": 1.0}]) == [{"a": 0.0, "new": None}]
+
+
+def test_cases_of_one_reference_are_drawn_together():
+    """Four prompts of each reference that hardly differ are no more than one, and their interval is as wide."""
+    rng = np.random.default_rng(2)
+    of_reference = rng.normal(0, 1, 16)
+    scores = [{"a": value + 0.01 * k} for value in of_reference for k in range(4)]
+    groups = [f"reference {n}" for n in range(16) for _ in range(4)]
+
+    def width(**options):
+        low, high = summarise(scores, **options)["a"]["mean_95"]
+        return high - low
+
+    alone_low, alone_high = summarise([{"a": value} for value in of_reference])["a"]["mean_95"]
+    assert width(groups=groups) == pytest.approx(alone_high - alone_low, rel=0.05)
+    assert width() < 0.6 * width(groups=groups)
+    uneven = summarise([{"a": 1.0}, {"a": 2.0}, {"a": 3.0}], groups=["x", "x", "y"])["a"]
+    assert uneven["n"] == 3 and uneven["mean"] == 2 and 1 <= uneven["mean_95"][0] <= uneven["mean_95"][1] <= 3
+
+
 def test_bad_input_is_refused():
     with pytest.raises(InputError, match="0 cases"):
         summarise([])
-    with pytest.raises(InputError, match="same keys"):
-        summarise([{"a": 1}, {"b": 1}])
     with pytest.raises(InputError, match="one control per score"):
         differences([{"a": 1}], [])

@@ -2,7 +2,7 @@
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph
-from .method import Method, with_preset
+from .method import Method, guide, with_preset
 
 SPOILED = "spoiled"
 
@@ -10,7 +10,7 @@ SPOILED = "spoiled"
 def changed(demo: DemoGraph) -> dict:
     extract = api_graph.only(demo.full, EXTRACT)
     graph = api_graph.with_input(demo.full, extract, "centre", "match")
-    graph = api_graph.with_input(graph, demo.sampler, "amf", [SPOILED, 0])
+    graph = api_graph.with_input(graph, guide(demo), "amf", [SPOILED, 0])
     graph[SPOILED] = {"class_type": "VMT_BenchDropCentre", "inputs": {"amf": [extract, 0]}}
     return graph
 

@@ -20,7 +20,14 @@ def full_graph(demo: DemoGraph) -> dict:
 
 def with_preset(name: str, changed: Callable[[DemoGraph], dict] = full_graph) -> Callable[[DemoGraph], dict]:
     """The workflow, or what `changed` makes of it, by another preset."""
-    return lambda demo: api_graph.keep(api_graph.with_input(changed(demo), demo.sampler, "preset", name), demo.save)
+    return lambda demo: api_graph.keep(api_graph.with_input(changed(demo), guide(demo), "preset", name), demo.save)
+
+
+def guide(demo: DemoGraph) -> str:
+    """The node that is told preset and AMF: the sampler, or Motion Guidance before it."""
+    if demo.full[demo.sampler]["class_type"] == api_graph.SAMPLER:
+        return demo.sampler
+    return api_graph.only(api_graph.keep(demo.full, demo.sampler), "VMT_MotionGuidance")
 
 
 def patched(demo: DemoGraph, graph: dict, class_type: str, **settings) -> dict:
