@@ -26,6 +26,19 @@ def test_guidance_sampler_is_guidance_and_ksampler(sample, graph, samplers):
     assert (guided - plain).abs().max() > 0.01
 
 
+def test_strength_0_is_off_whatever_the_options_and_no_inner_steps_leave_the_latent_flow(sample, graph):
+    rare = {"update": "rms", "strength_decay": 0.0, "loss_floor": 0.0, "blocks": "all", "checkpoint": "auto"}
+    options = {"options": graph.node("VMT_GuidanceOptions", **rare, latent_steps=2)}
+    plain = sample(graph.loader(), graph.ksampler(("model", 0)))
+
+    def guided(**settings):
+        guidance = graph.guidance(options=["options", 0], **settings)
+        return sample(graph.loader(), graph.amf(), options, guidance, graph.ksampler())
+
+    assert torch.equal(guided(strength=0.0), plain)
+    assert not torch.equal(guided(inner_steps=0), plain)
+
+
 def test_the_three_stock_samplers_guide_alike(sample, graph, samplers):
     parts = graph.loader(), graph.amf(), graph.guidance()
     results = [sample(*parts, samplers[name](("guidance", 0))) for name in STOCK]

@@ -1,4 +1,4 @@
-"""Wrong on purpose: the reference's queries meet the keys of another head."""
+"""Wrong on purpose: the reference's queries with heads and tokens exchanged."""
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph

@@ -28,7 +28,8 @@ class DropCentre:
 
 
 class ScrambleHeads:
-    """Every head's queries meet the keys of the next head."""
+    """Queries viewed as (heads, tokens) in the place of (tokens, heads), as a public implementation has them: each
+    place holds heads of other tokens."""
 
     RETURN_TYPES, FUNCTION, CATEGORY = ("VMT_FEATURES",), "spoil", "VMT/bench"
 
@@ -37,8 +38,11 @@ class ScrambleHeads:
         return {"required": {"features": ("VMT_FEATURES",)}}
 
     def spoil(self, features):
-        keys = {block: key.roll(1, dims=2) for block, key in features.keys.items()}
-        return (replace(features, keys=keys, matches={}),)
+        queries = {}
+        for block, query in features.queries.items():
+            tokens, heads = query.shape[1:3]
+            queries[block] = query.flatten(1, 2).unflatten(1, (heads, tokens)).transpose(1, 2)
+        return (replace(features, queries=queries, matches={}),)
 
 
 NODE_CLASS_MAPPINGS = {"VMT_BenchDropCentre": DropCentre, "VMT_BenchScrambleHeads": ScrambleHeads}
