@@ -14,6 +14,7 @@ import sys
 import time
 from itertools import groupby, product
 from pathlib import Path
+from random import Random
 
 from ..demo import api_graph
 from ..demo.run import WORKFLOW
@@ -32,7 +33,7 @@ from .report import FLOOR, summary, table, within_noise
 from .runs import BenchRuns, loading
 
 LOADS_MODEL = "UNETLoader"
-AHEAD = 24  # cases that are drawn beyond those asked for, to find another motion among
+POOL = 64  # drawn cases that an unrelated reference is picked among
 TRIED = 3  # cases that a method's compute is counted on, until one runs
 
 
@@ -217,17 +218,19 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
 
 
 def _others(options: argparse.Namespace, category: str, cases: list[Case]) -> list[Case]:
-    """For each case one of another motion, the first after it, or the case itself if there is none.
+    """For each case one of another motion, or the case itself if there is none.
 
-    Of drawn cases it does not depend on how many were asked for.
+    Of drawn cases it is picked at random, since neighbours in the list go the same way, and does not depend on how many
+    were asked for; of clips it is the next.
     """
     if options.clips:
-        rest = cases + cases
+        orders = ([*cases[number + 1 :], *cases[:number]] for number in range(len(cases)))
     else:
-        rest = bench_cases(category, options.cases + AHEAD, options.seed, options.prompts)
+        pool = bench_cases(category, POOL, options.seed)
+        orders = (Random(f"unrelated {case.name} {options.seed}").sample(pool, POOL) for case in cases)
     return [
-        next((other for other in rest[number + 1 :] if other.about != case.about), case)
-        for number, case in enumerate(cases)
+        next((other for other in order if other.about != case.about), case)
+        for case, order in zip(cases, orders, strict=True)
     ]
 
 

@@ -1,6 +1,7 @@
 """The report: medians and intervals per method, differences from the floor, what was left out."""
 
 import json
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -13,6 +14,7 @@ from vmt.bench.figure_tables import FigureTables
 from vmt.bench.report import summary, table, within_noise
 from vmt.errors import InputError
 from vmt.launch.run_result import ServerError
+from vmt.metrics.trajectory import centred_correlation
 
 FIGURES = {"centred_correlation": 0.0, "wrong_way": 0.5, "colour_right": True, "leakage": None, "seconds": 2.0}
 
@@ -212,12 +214,28 @@ class TestKeptResults:
         assert FigureTables(tmp_path / "tables").get("balanced", "camera", case.name).figures["wrong_way"] == 0.25
 
 
+def test_the_unrelated_reference_goes_no_particular_way():
+    """On the whole its path has nothing of the case's: the next in the list goes the same way more often than not."""
+    options = transfer.parse(["--cases", "64", "--category", "single_object"])
+    cases = bench_cases("single_object", 64)
+
+    def path(case):
+        return case.reference.objects[0].centre
+
+    pairs = zip(cases, transfer._others(options, "single_object", cases), strict=True)
+    found = [centred_correlation(path(case), path(other)) for case, other in pairs]
+    assert abs(sum(found) / len(found)) < 0.15
+    following = [centred_correlation(path(a), path(b)) for a, b in pairwise(cases)]
+    assert sum(following) / len(following) > 0.2
+
+
 def test_the_unrelated_reference_does_not_depend_on_how_many_cases_are_asked_for():
     def others(num):
         options = transfer.parse(["--cases", str(num), "--category", "single_object"])
         return [case.name for case in transfer._others(options, "single_object", bench_cases("single_object", num))]
 
     assert others(1) == others(8)[:1] and others(8) == others(12)[:8]
+    assert len(set(others(8))) > 4  # not one for all
     options = transfer.parse(["--clips", "folder"])
     case = bench_cases("camera", 1)[0]
     assert transfer._others(options, "filmed", [case, case]) == [case, case]  # no other motion: the method is left out
