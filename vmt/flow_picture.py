@@ -1,6 +1,7 @@
 """A picture of the motion of a reference, drawn over its frames: what attention shows, and what its latent shows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,7 @@ class _Field:
     moved: np.ndarray
     confidence: np.ndarray
 
-    @property
+    @cached_property
     def longest(self) -> float:
         """Length in tokens that is drawn in full colour."""
         return max(float(np.quantile(np.hypot(self.moved[..., 0], self.moved[..., 1]), 0.99)), 0.05)

@@ -48,14 +48,15 @@ def summary(scores: dict[str, dict[str, Figures]], groups: dict[str, str] | None
     """
     methods = {}
     for name, cases in scores.items():
-        if cases:
-            methods[name] = {key: _entry(figure) for key, figure in _summarised(cases, groups).items()}
-            others = {other: held for other, held in scores.items() if other != FLOOR and other in methods}
-            methods[name]["vs"] = {
-                other: found
-                for other, held in others.items()
-                if other != name and (found := _difference(_of(MEDIAN, cases), _of(MEDIAN, held), groups))
-            }
+        if not cases:
+            continue
+        against = {
+            other: found
+            for other in methods
+            if other != FLOOR and (found := _difference(_of(MEDIAN, cases), _of(MEDIAN, scores[other]), groups))
+        }
+        entries = {key: _entry(figure) for key, figure in _summarised(cases, groups).items()}
+        methods[name] = {**entries, "vs": against}
         if name != FLOOR and (found := _difference(cases, scores.get(FLOOR, {}), groups)):
             methods[name]["vs_unguided"] = {key: value for key, value in found.items() if key != LEAKAGE}
     return methods

@@ -52,12 +52,12 @@ def loading(workflow: dict) -> ReferenceConfig:
     return ReferenceConfig(**values)
 
 
-class HostNotStarted(Exception):
-    """No case's fault; its cause says why."""
+class HostNotStarted(ServerError):
+    """No case's fault: nothing is skipped for it, the bench stops."""
 
 
 class StaleResult(InputError):
-    """What is kept is of another case: nothing is skipped for it, the bench stops."""
+    """What is kept is of another case: likewise."""
 
 
 class BenchRuns:
@@ -125,16 +125,18 @@ class BenchRuns:
                 return Result(told["figures"])
         try:
             result = Result(self._judged(name, case, other))
-        except HostNotStarted as error:
-            raise error.__cause__ from None
-        except StaleResult:
-            raise
         except (ServerError, InputError) as error:
-            if self._server is not None:
-                self._server.process.check()  # a host that died is no case's fault
+            self._blame_case(error)
             result = Result(None, str(error))
         _write(kept, json.dumps({"case": case.told, **vars(result)}, indent=1) + "\n")
         return result
+
+    def _blame_case(self, error: ServerError | InputError) -> None:
+        """Raises what is no case's fault."""
+        if isinstance(error, (HostNotStarted, StaleResult)):
+            raise error
+        if self._server is not None:
+            self._server.process.check()  # a host that died
 
     def _check_case(self, case: Case, told: dict) -> None:
         """Raises StaleResult if what is kept was made of another case of that name."""
@@ -215,11 +217,8 @@ class BenchRuns:
             try:
                 graph, _ = self._graph(name, load(name), case, other)
                 run = self._host().run(graph, extra_data={"vmt_count_compute": True})
-            except HostNotStarted as error:
-                raise error.__cause__ from None
-            except (ServerError, InputError):
-                if self._server is not None:
-                    self._server.process.check()
+            except (ServerError, InputError) as error:
+                self._blame_case(error)
                 continue
             told = self._host().get(f"/vmt_bench/compute/{run.prompt_id}")
             break
@@ -262,7 +261,7 @@ class BenchRuns:
             try:
                 self._server = self._started.enter_context(server)
             except ServerError as error:
-                raise HostNotStarted from error
+                raise HostNotStarted(str(error)) from error
         return self._server
 
 

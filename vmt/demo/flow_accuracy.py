@@ -48,11 +48,10 @@ def one_step_on(dit: WanDiT, x: torch.Tensor, sigma: float, to: float, caption: 
 def read_on_thing(flow, mask_tok: torch.Tensor, path_tok: torch.Tensor, block: int, ways: str) -> dict[str, np.ndarray]:
     """Per frame pair: the read displacement averaged over the thing, the true one, and the mean motion of the
     ground."""
-    read = flow.blocks[block]
+    held = flow.blocks[block]
+    read = held.both_ways_tok if ways == "both" else held.displacement_tok
     got, true, ground = [], [], []
-    for (i, j), moved in zip(
-        flow.pairs.tolist(), read.both_ways_tok if ways == "both" else read.displacement_tok, strict=True
-    ):
+    for (i, j), moved in zip(flow.pairs.tolist(), read, strict=True):
         on = mask_tok[i]
         got.append((moved * on[:, None]).sum(0) / on.sum().clamp_min(1e-6))
         true.append(path_tok[j] - path_tok[i])

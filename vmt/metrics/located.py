@@ -48,19 +48,18 @@ def located_errors(reference: Tracks, output: Tracks) -> dict[str, float | None]
     epe = float(np.linalg.norm(b - a, axis=-1)[known].mean()) if known.any() else None
     speeds = [np.linalg.norm(steps, axis=-1) for steps in (a, b)]
     pace = float(speeds[0][known].mean()) if known.any() else 0.0
-    lost = bool((reference.known & reference.moving).any()) and not moving.any()
+    if moving.any():
+        no_move = float((~output.moving)[moving].mean())
+        ratio = float(np.median(speeds[1][moving]) / np.median(speeds[0][moving]))
+    else:
+        lost = (reference.known & reference.moving).any()
+        no_move, ratio = (1.0, 0.0) if lost else (None, None)
     return {
         "epe_px": epe,
         "epe_relative": epe / pace if epe is not None and moving.any() else None,
         "wrong_way": float(((a * b).sum(-1)[both] < 0).mean()) if both.any() else None,
-        "no_move": float((~output.moving)[moving].mean()) if moving.any() else 1.0 if lost else None,
-        "speed_ratio": (
-            float(np.median(speeds[1][moving]) / np.median(speeds[0][moving]))
-            if moving.any()
-            else 0.0
-            if lost
-            else None
-        ),
+        "no_move": no_move,
+        "speed_ratio": ratio,
         "followed": float(known.mean()) if known.size else 0.0,
     }
 
