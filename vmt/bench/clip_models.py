@@ -35,15 +35,16 @@ class ClipModels:
                     f"put the file into {server.process.base / 'models' / folder}."
                 )
 
-    def scores(self, server: Server, graph: dict, images: list, caption: str) -> dict[str, float | None]:
+    def scores(self, server: Server, graph: dict, images: list, caption: str | None) -> dict[str, float | None]:
         """CLIP's figures of what `graph` has made, which is still in the host's cache: so no video's time is longer.
 
         Args:
             images: link to the frames in the graph. They stand in for the reference, which CLIP's figures do not need.
+            caption: what they are to show; None leaves the text's figure undefined.
         """
         inputs = {"reference": images, "output": images, "clip_vision": ["clip vision", 0]}
         added = {"clip vision": {"class_type": "CLIPVisionLoader", "inputs": {"clip_name": self.vision}}}
-        if self.text:
+        if self.text and caption is not None:
             inputs["text"] = ["clip prompt", 0]
             loader = {"clip_name": self.text, "type": "stable_diffusion"}
             added["clip text"] = {"class_type": "CLIPLoader", "inputs": loader}

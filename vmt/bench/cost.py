@@ -10,6 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
+from ..demo import api_graph
+from ..demo.run import WORKFLOW
 from ..demo.sampling import shape_of_file
 from ..demo.train import DIT_FILE, WEIGHTS
 from ..demo.wan_dit import WanShape
@@ -20,6 +22,7 @@ from ..signals.attention_flow import AttentionFlowConfig
 from . import cost_rows, tuning_rows
 from .fake_wan import CHECKPOINTS, Cost, FakeWan
 from .report import FLOOR
+from .runs import loading
 from .wall_clock import peaks, ratios, tunings
 
 # Sizes of the published weights: arXiv 2503.20314, table 2.
@@ -30,6 +33,7 @@ BLOCKS = {"wan2.1-1.3b": (14,), "wan2.1-14b": (14,), "demo": (2,)}
 FLOWS = {"demo": AttentionFlowConfig()}
 LARGE = AttentionFlowConfig(span=3, radius=10, tile=(3, 4))
 SHIFT = 5.0
+PUBLISHED = {"frames": 81, "size": (480, 832), "steps": 50}
 TUNINGS = ("decoupled_lora", "plain_lora", "stock_lora")  # methods of the bench
 
 
@@ -43,9 +47,9 @@ def _size(text: str) -> tuple[int, int]:
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m vmt bench cost", description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="wan2.1-1.3b")
-    parser.add_argument("--frames", type=int, default=81, help="4n+1 (default: %(default)s)")
-    parser.add_argument("--size", type=_size, default=(480, 832), metavar="HxW", help="default: 480x832")
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--frames", type=int, help="4n+1 (default: 81; of the demo those of its workflow)")
+    parser.add_argument("--size", type=_size, metavar="HxW", help="default: 480x832; of the demo likewise")
+    parser.add_argument("--steps", type=int, help="default: 50; of the demo likewise")
     parser.add_argument("--no-cfg", action="store_true", help="one prompt a step, as distilled models have it")
     parser.add_argument(
         "--kept", choices=CHECKPOINTS[:3], default="selective",
@@ -62,7 +66,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--half", action="store_true", help="with --timed: the host's models in bfloat16")
     parser.add_argument("--json", type=Path, metavar="FILE")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    for name, value in (_of_workflow() if options.model == "demo" else PUBLISHED).items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def _of_workflow() -> dict:
+    """What the demo's workflow makes, which is what is timed."""
+    workflow = api_graph.load(WORKFLOW)
+    clip, sampler = loading(workflow), workflow[api_graph.only(workflow, api_graph.SAMPLER)]
+    return {"frames": clip.frames, "size": (clip.height, clip.width), "steps": sampler["inputs"]["steps"]}
 
 
 def main(argv: list[str]) -> int:
@@ -76,6 +91,12 @@ def main(argv: list[str]) -> int:
         raise InputError(
             f"--timed was given with {options.model}, whose weights are not here; only the demo model can be timed. "
             "Use --model demo, or time your own with `bench transfer --workflow`."
+        )
+    other = any(getattr(options, name) != value for name, value in _of_workflow().items())
+    if options.timed and (other or options.no_cfg):
+        raise InputError(
+            f"--timed was given with {_told_run(vars(options))}{' and --no-cfg' * options.no_cfg}; what is timed is "
+            f"the demo's workflow, {_told_run(_of_workflow())} with a negative prompt. Leave --timed or the others out."
         )
     plain, rows = count(options)
     report = {
@@ -103,6 +124,11 @@ def main(argv: list[str]) -> int:
     if "tunings" in report:
         print("\n" + tunings_table(report["tunings"]))
     return 0
+
+
+def _told_run(run: dict) -> str:
+    height, width = run["size"]
+    return f"{run['frames']} frames, {height}x{width}, {run['steps']} steps"
 
 
 def count(options: argparse.Namespace) -> tuple[Cost, dict[str, Cost]]:

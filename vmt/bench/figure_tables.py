@@ -1,4 +1,5 @@
-"""Figures of every case in tables that are small enough to be kept and shared: DIR/METHOD/CATEGORY.csv.
+"""Figures of every case in tables that are small enough to be kept and shared: DIR/METHOD/CATEGORY.csv, and beside them
+in compute.json what one run of each category takes.
 
 The videos that they were told from are not in them. A long bench can go on from them on another machine, and intervals
 and differences can be computed anew.
@@ -17,6 +18,7 @@ from .case import Result
 
 DIGITS = 6  # kept of a number
 CASE, SKIPPED = "case", "skipped"
+COMPUTE = "compute.json"
 
 
 class FigureTables:
@@ -45,6 +47,19 @@ class FigureTables:
         with whole_file(file) as unfinished:
             unfinished.write_text(text.getvalue(), encoding="utf-8", newline="")
 
+    def compute(self, method: str, category: str) -> dict[str, float]:
+        """`Compute.told` of one run; empty where it is not in them.
+
+        Raises InputError if the file is not one of ours."""
+        return _load_compute(self.folder / method / COMPUTE).get(category, {})
+
+    def add_compute(self, method: str, category: str, told: dict[str, float]) -> None:
+        """Written at once and whole. Two processes must not add to the same method."""
+        file = self.folder / method / COMPUTE
+        known = {**_load_compute(file), category: told}
+        with whole_file(file) as unfinished:
+            unfinished.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
+
     def _file(self, method: str, category: str) -> Path:
         return self.folder / method / f"{category}.csv"
 
@@ -68,6 +83,21 @@ def _load(file: Path) -> dict[str, Result]:
             f"{CASE} and {SKIPPED}, and JSON values in the others. Give another folder, or delete the file."
         ) from error
     return table
+
+
+def _load_compute(file: Path) -> dict[str, dict[str, float]]:
+    if not file.exists():
+        return {}
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        if not all(isinstance(value, (int, float)) for told in known.values() for value in told.values()):
+            raise TypeError("a value is no number")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{file} does not hold what runs take ({type(error).__name__}: {error}). It must be a JSON object of "
+            "categories, each with an object of numbers. Give another folder, or delete the file."
+        ) from error
+    return known
 
 
 def _cell(value) -> str:

@@ -131,7 +131,7 @@ def _case(folder: Path, case: Case, done: dict[str, Figures], results: dict[str,
         f"<section class='case' id='{escape(case.name)}'><h3>{escape(title)}</h3>",
         f"<p>{escape(case.told)}</p>",
         _picture(f"{case.name}.jpg", "frames"),
-        _picture(f"{case.name}-field.jpg", f"{FIELD_STEPS} frames' way: {', '.join(clips)}"),
+        _picture(f"{case.name}-field.jpg", f"{_field_steps(clips)} frames' way: {', '.join(clips)}"),
     ]
     if case.one_thing:
         shown.append(_paths({name: mask_track(object_mask(frames)) for name, frames in clips.items()}))
@@ -151,6 +151,10 @@ def _number(value: float | bool | None, decimals: int) -> str:
 
 def _picture(file: str, caption: str) -> str:
     return f"<figure><img loading='lazy' src='{escape(file)}'><figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _field_steps(clips: dict[str, torch.Tensor]) -> int:
+    return min(FIELD_STEPS, len(clips[REFERENCE]) - 1)
 
 
 def _field(frames: torch.Tensor) -> Image.Image:

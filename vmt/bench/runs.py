@@ -195,7 +195,9 @@ class BenchRuns:
         _write(video, server.fetch(run.files(save)[0]))
         images = graph[FRAMES]["inputs"]["images"]
         judges = None if further else self._clip_models
-        clip = judges.scores(server, graph, images, case.caption) if judges else {}
+        # What shows the reference is not held against the prompt; of a filmed one nobody has written what it shows.
+        shown = getattr(self._clip(case), "caption", None) if method.shows_reference else case.caption
+        clip = judges.scores(server, graph, images, shown) if judges else {}
         told = {"case": case.told, "seconds": run.seconds, "nodes": run.node_seconds, "clip": clip}
         _write(kept, json.dumps(told) + "\n")
         return told
@@ -209,6 +211,14 @@ class BenchRuns:
         Args:
             cases: each with another; the first that runs is counted.
         """
+        told = self._tables and self._tables.compute(name, category)
+        if not told:
+            told = self._compute_kept_or_counted(name, category, cases)
+            if self._tables and told:
+                self._tables.add_compute(name, category, told)
+        return told
+
+    def _compute_kept_or_counted(self, name: str, category: str, cases: list[tuple[Case, Case]]) -> dict[str, float]:
         kept = self.folder / name / f"compute-{category}.json"
         if kept.exists():
             return json.loads(kept.read_text(encoding="utf-8"))

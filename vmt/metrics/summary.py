@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from ..errors import InputError
 
 RESAMPLES = 2000
+BEYOND = 0.025  # share of chance on either side of an interval
 
 
 def summarise(
     scores: Sequence[dict], resamples: int = RESAMPLES, seed: int = 0, groups: Sequence[str] | None = None
 ) -> dict[str, dict]:
     """Mean and median of every figure over the cases, with bootstrap 95 % intervals over the cases.
+
+    Resamples of few cases vary less than such means do. So the quantiles that make the interval are those further out
+    that give a normal sample's the width that Student's t gives it: "expanded percentiles", Hesterberg 2015,
+    arXiv 1411.5279. Without that, two means of eight cases seem to differ one time in nine instead of one in twenty.
 
     Args:
         scores: one dict per case; numbers and bools count, None or a missing one is undefined, text is left out.
@@ -29,10 +35,9 @@ def summarise(
         raise InputError("0 cases were given; one or more are needed. Score some.")
     members = _members(groups if groups is not None else range(len(scores)))
     drawn = np.random.default_rng(seed).integers(len(members), size=(resamples, len(members)))
-    picks = members[drawn].reshape(resamples, -1)
     keys = dict.fromkeys(key for score in scores for key in score)
     keys = [key for key in keys if all(_is_figure(score.get(key)) for score in scores)]
-    return {key: _summary([score.get(key) for score in scores], picks) for key in keys}
+    return {key: _summary([score.get(key) for score in scores], members, drawn) for key in keys}
 
 
 def _members(groups: Sequence) -> np.ndarray:
@@ -62,13 +67,23 @@ def _is_figure(value) -> bool:
     return value is None or isinstance(value, (bool, int, float, np.number, np.bool_))
 
 
-def _summary(values: list, picks: np.ndarray) -> dict:
+def _summary(values: list, members: np.ndarray, drawn: np.ndarray) -> dict:
+    """Of one figure; members (groups,cases) and drawn (resamples,groups) as `summarise` has them."""
     values = np.array([np.nan if value is None else float(value) for value in values])
     defined = int(np.isfinite(values).sum())
     figures: dict = {"n": defined, "undefined": len(values) - defined}
-    drawn = np.append(values, np.nan)[picks]
-    drawn = drawn[np.isfinite(drawn).any(1)]  # a resample may hold undefined cases only
+    of_group = np.append(values, np.nan)[members]
+    tail = _tail(int(np.isfinite(of_group).any(1).sum()))
+    resampled = of_group[drawn].reshape(len(drawn), -1)
+    resampled = resampled[np.isfinite(resampled).any(1)]  # a resample may hold undefined cases only
     for name, of in (("mean", np.nanmean), ("median", np.nanmedian)):
         figures[name] = float(of(values)) if defined else None
-        figures[f"{name}_95"] = np.quantile(of(drawn, axis=1), (0.025, 0.975)).tolist() if defined else None
+        figures[f"{name}_95"] = np.quantile(of(resampled, axis=1), (tail, 1 - tail)).tolist() if defined else None
     return figures
+
+
+def _tail(groups: int) -> float:
+    """Share of the resamples that lies beyond either end of an interval over so many independent groups."""
+    if groups < 2:
+        return 0.0
+    return float(ndtr(np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, BEYOND)))

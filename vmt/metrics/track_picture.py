@@ -49,11 +49,13 @@ def draw_field(frames, tracks: Tracks) -> np.ndarray:
     scale = max(1, round(SHORT_SIDE / min(frames.shape[1:3])))
     if not runs:
         return _dimmed(frames[0], scale)
-    run = runs // 2
-    canvas = _dimmed(frames[run * (length - 1)], scale)
+    run = (runs - 1) // 2  # not the last of several, which may be shorter
+    first = run * (length - 1)
+    last = min(length - 1, len(frames) - 1 - first)
+    canvas = _dimmed(frames[first], scale)
     ways = tracks.points_px[run]
-    for n in np.flatnonzero(tracks.visible[run].all(1)):
-        start, end = (tuple(map(int, np.round((ways[n, i, ::-1] + 0.5) * scale))) for i in (0, -1))
+    for n in np.flatnonzero(tracks.visible[run, :, last]):
+        start, end = (tuple(map(int, np.round((ways[n, i, ::-1] + 0.5) * scale))) for i in (0, last))
         cv2.arrowedLine(canvas, start, end, OUTPUT, 1, cv2.LINE_AA, tipLength=0.25)
     return canvas
 

@@ -165,3 +165,16 @@ def test_tunings_stand_below(monkeypatch, tmp_path, capsys):
 def test_only_the_model_that_is_here_can_be_timed(capsys):
     assert command.main(["cost", "--model", "wan2.1-14b", "--timed", "1"]) == 2
     assert "bench transfer --workflow" in capsys.readouterr().err
+
+
+def test_what_is_timed_is_what_is_counted(monkeypatch, tmp_path, capsys):
+    """The demo's own size unless told; with another, seconds of one run would stand beside counts of another."""
+    assert command.main(["cost", "--model", "demo", "--json", str(tmp_path / "cost.json")]) == 0
+    report = json.loads((tmp_path / "cost.json").read_text())
+    assert {name: report[name] for name in ("frames", "size", "steps")} == {
+        "frames": 33, "size": "128x128", "steps": 16,
+    }  # fmt: skip
+    for other in (["--frames", "17"], ["--size", "64x128"], ["--steps", "50"], ["--no-cfg"]):
+        assert command.main(["cost", "--model", "demo", "--timed", "1", *other]) == 2
+        told = capsys.readouterr().err
+        assert "33 frames, 128x128, 16 steps with a negative prompt" in told and "Leave --timed" in told

@@ -7,6 +7,7 @@ from vmt.bench.case import Result
 from vmt.bench.cases import SPLITS, bench_cases
 from vmt.bench.figure_tables import FigureTables
 from vmt.bench.methods import NAMES
+from vmt.bench.runs import BenchRuns
 from vmt.errors import InputError
 from vmt.launch import CLONE
 
@@ -43,6 +44,25 @@ def test_another_table_is_refused(tmp_path, text):
     (tmp_path / "free" / "camera.csv").write_text(text)
     with pytest.raises(InputError, match=r"camera\.csv is no table of the bench's figures"):
         FigureTables(tmp_path).get("free", "camera", "a")
+
+
+def test_what_a_run_takes_is_kept_beside_them(tmp_path):
+    told = {"forwards": 50.0, "backwards": 2.5, "flops": 870123456789}
+    FigureTables(tmp_path).add_compute("free", "camera", told)
+    FigureTables(tmp_path).add_compute("free", "single_object", {**told, "backwards": 0.0})
+    tables = FigureTables(tmp_path)
+    assert tables.compute("free", "camera") == told and tables.compute("free", "single_object")["backwards"] == 0
+    assert tables.compute("free", "complex_motion") == tables.compute("balanced", "camera") == {}
+    with BenchRuns(tmp_path / "out", tables=tables) as runs:  # starts no host
+        assert runs.compute("free", "camera", []) == told
+
+
+@pytest.mark.parametrize("text", ["forwards", "[1]", '{"camera": {"flops": "many"}}', '{"camera": 3}'])
+def test_what_is_no_count_is_refused(tmp_path, text):
+    (tmp_path / "free").mkdir()
+    (tmp_path / "free" / "compute.json").write_text(text)
+    with pytest.raises(InputError, match=r"compute\.json does not hold what runs take"):
+        FigureTables(tmp_path).compute("free", "camera")
 
 
 PUBLIC = CLONE / "vmt" / "bench" / "results" / "v1"

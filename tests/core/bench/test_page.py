@@ -98,3 +98,10 @@ def test_field_points_where_the_thing_goes():
     way = mask[16:25].any(0).repeat_interleave(3, 0).repeat_interleave(3, 1).numpy()
     arrows = np.abs(moving.astype(int) - draw_field(frames, follow_grid(still, 8)).astype(int)).max(-1) > 60
     assert arrows[way].mean() > 2 * arrows[~way].mean()
+
+
+@pytest.mark.parametrize("num", [2, 5, 13])
+def test_field_of_a_short_clip_has_arrows_too(num):
+    frames = render(bench_cases("single_object", 1)[0].reference).frames[:num]
+    tracks, still = follow_grid(frames, 8), follow_grid(frames[:1].expand_as(frames), 8)
+    assert np.abs(draw_field(frames, tracks).astype(int) - draw_field(frames, still)).max() > 60

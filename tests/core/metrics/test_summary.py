@@ -23,6 +23,16 @@ def test_interval_is_that_of_the_mean():
     )
 
 
+@pytest.mark.parametrize("num", [8, 16])
+def test_interval_of_few_cases_holds_the_true_mean_as_often_as_it_says(num):
+    rng = np.random.default_rng(3)
+    missed = 0
+    for _ in range(400):
+        low, high = summarise([{"a": x} for x in rng.normal(0, 1, num)], 500)["a"]["mean_95"]
+        missed += not low <= 0 <= high
+    assert 0.02 < missed / 400 < 0.085  # .11 to .12 with the quantiles as they come
+
+
 def test_same_numbers_each_time():
     cases = [{"a": x**2} for x in range(20)]
     assert summarise(cases) == summarise(cases) != summarise(cases, seed=1)
