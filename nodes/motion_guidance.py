@@ -9,7 +9,7 @@ from ..vmt.errors import check_choice
 from ..vmt.guidance.config import GuidanceConfig
 from ..vmt.guidance.presets import PRESETS, Preset
 from ..vmt.guidance.trust import attention_trust
-from ..vmt.signals.attention_flow import AttentionFlow
+from ..vmt.signals.attention_flow import AttentionFlow, mask_of_pairs
 from .guidance_options import AUTO, RareOptions
 from .host.attention_guidance import attach_attention_guidance
 from .host.latent_guidance import attach_latent_guidance
@@ -82,7 +82,7 @@ def guidance_inputs() -> list:
             default=DEFAULT.look_ahead,
             optional=True,
             tooltip="Read the motion in the video that is predicted at this step, where it shows more clearly than in "
-            "the noise. One more pass through the model at each inner step.",
+            "the noise. One more pass through the model for each gradient.",
         ),
         io.Combo.Input(
             "preset",
@@ -134,8 +134,11 @@ def guided_model(
         attention = replace(attention, size="full")
     chosen = replace(chosen, attention=attention)
     if preset != CUSTOM and amf is not None:
-        chosen = _trusting(chosen, amf)
-    mask = None if region is None or amf is None else mask_on_tokens(region, amf.grid)
+        chosen = _trusting(chosen, amf.of_blocks(blocks))
+    mask = None
+    if region is not None and amf is not None:
+        mask = mask_on_tokens(region, amf.grid)
+        mask_of_pairs(mask, amf.grid, amf.pairs)  # refuses here what would fail in the midst of a run
     model = attach_latent_guidance(model, amf and amf.latent, chosen.latent, mask)
     return attach_attention_guidance(model, amf, chosen.attention, options.checkpoint, mask)
 

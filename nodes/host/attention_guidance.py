@@ -10,16 +10,17 @@ from torch import Tensor
 from ...vmt.errors import InputError
 from ...vmt.guidance.balance import balanced
 from ...vmt.guidance.config import GuidanceConfig
-from ...vmt.half_size import half_latent, half_weights
+from ...vmt.half_size import half_weights
 from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
-from ...vmt.signals.corresponding_windows import corresponding_window_loss
+from ...vmt.signals.corresponding_windows import check_distances, corresponding_window_loss
 from .capture import Tap, capture_queries_keys, predicted_velocity
 from .checkpoint import CHECKPOINTS, fitting
 from .gradient_scale import GradientScale
-from .guided_sampling import Guidance, attach, beside_known, normal_flow, normal_tensor
+from .guided_sampling import Guidance, attach, normal_flow, normal_tensor
 from .half_prompts import half_prompts
-from .input_check import check_flow
+from .input_check import check_flow, check_weights
 from .model_check import check_wan
+from .noise_mask import beside_known, half_beside_known
 from .versions import weights_are_staged
 
 HALF = "half size"  # the way that is left when nothing of the whole one can be kept
@@ -37,25 +38,22 @@ def attach_attention_guidance(
         mask: token weights (h, w) or (F, h, w), see `attention_flow_loss`.
     Raises:
         UnsupportedModelError: no Wan model, or the AMF is of another one.
-        InputError: config.blocks names blocks that the AMF was not taken on.
+        InputError: config.blocks names blocks that the AMF was not taken on, half size is asked for of frames that are
+            too small, or corresponding windows of frames at distance 1.
     """
     if flow is None or config.is_off:
         return patcher.clone()
     wan = check_wan(patcher)
     check_flow(flow, wan)
-    missing = sorted(set(config.blocks or ()) - set(flow.blocks))
-    if missing:
-        raise InputError(
-            f"Blocks {missing} were asked for, the AMF was taken on blocks {sorted(flow.blocks)}. Choose among these, "
-            "or run Windowed Inversion with more blocks."
-        )
+    flow = flow.of_blocks(config.blocks)
     if config.size == "half" and flow.half is None:
         raise InputError(
             f"Half size was asked for, but the AMF was taken on a {flow.grid} token grid; it must be 3 tokens high and "
             "wide at least. Use full size, or a larger reference."
         )
-    flow = normal_flow(flow, config.blocks)
-    return attach(patcher, AttentionGuidance(flow, config, normal_tensor(mask), wan, checkpoint))
+    if config.window_share:
+        check_distances(flow)
+    return attach(patcher, AttentionGuidance(normal_flow(flow), config, normal_tensor(mask), wan, checkpoint))
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,11 @@ class AttentionGuidance(Guidance):
     """checkpoint: see `attach_attention_guidance`."""
 
     checkpoint: str = "auto"
+    signal = "attention"
+
+    def check_and_sample(self, executor, *args, **kwargs):
+        check_weights("The positive prompt", executor.class_obj.conds.get("positive", []))
+        return super().check_and_sample(executor, *args, **kwargs)
 
     @property
     def reserve(self) -> int:
@@ -96,12 +99,17 @@ class AttentionGuidance(Guidance):
 
         def loss_fn(latent):
             scale = GradientScale()
-            seen, at = beside_known(model, scale.reduce(latent), sigmas, denoise_mask), sigmas
+            seen, at = scale.reduce(latent), sigmas
             if level < float(sigma):
-                ahead = predicted_velocity(wan, prompts, seen, sigmas, model_options) if velocity is None else velocity
+                ahead = velocity
+                if ahead is None:
+                    shown_now = beside_known(model, seen, sigmas, denoise_mask)
+                    ahead = predicted_velocity(wan, prompts, shown_now, sigmas, model_options)
                 seen, at = seen + (level - float(sigma)) * ahead, torch.full_like(sigmas, level)
             if half:
-                seen, at = half_latent(seen, at)
+                seen, at = half_beside_known(model, seen, at, denoise_mask)
+            else:
+                seen = beside_known(model, seen, at, denoise_mask)
             queries, keys = capture_queries_keys(wan, shown, seen, at, model_options, tap)
             captured = scale.enlarge([*queries.values(), *keys.values()])
             queries = dict(zip(queries, captured[: len(queries)], strict=True))

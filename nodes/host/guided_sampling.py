@@ -29,8 +29,9 @@ from .input_check import check_conditioning, check_grid
 from .last_prediction import LastPrediction
 from .model_check import WanSizes
 from .node_text import show_on_node
+from .noise_mask import free_share, mask_of_step
 from .sampler_chunks import sample_in_chunks, warn_of_memory
-from .step_down import StepDown
+from .step_down import FREE, StepDown
 from .versions import weights_are_staged
 
 KEY = "vmt_motion_guidance"
@@ -59,14 +60,13 @@ def normal_tensor(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.detach().clone()
 
 
-def normal_flow(flow: AttentionFlow, blocks: tuple[int, ...] | None = None) -> AttentionFlow:
-    """The flow of the chosen blocks (None: all), in tensors that autograd may save."""
+def normal_flow(flow: AttentionFlow) -> AttentionFlow:
+    """The flow in tensors that autograd may save."""
     copied = {
         block: BlockFlow(**{field.name: normal_tensor(getattr(held, field.name)) for field in fields(held)})
         for block, held in flow.blocks.items()
-        if not blocks or block in blocks
     }
-    half = flow.half and normal_flow(flow.half, blocks)
+    half = flow.half and normal_flow(flow.half)
     return replace(flow, pairs=normal_tensor(flow.pairs), blocks=copied, half=half)
 
 
@@ -81,6 +81,8 @@ class Guidance:
 
     reserve = 1  # times the host's own estimate of memory
     needs_prediction = False  # no step is guided before the sampler has made one
+    signal = "motion"  # for messages, as is what to do when memory does not suffice
+    advice = FREE
 
     def loss_function(
         self, model, x: Tensor, sigma: Tensor, model_options: dict, denoise_mask: Tensor | None = None,
@@ -127,12 +129,13 @@ class Guidance:
 
     def sample_guided(self, executor, guider, sigmas, extra_args, callback, noise, *args, **kwargs):
         """SAMPLER_SAMPLE: the same sampler, called in pieces. A cached SAMPLER object is never changed."""
-        levels = self.config.guided_levels(sigmas[:-1].tolist())
+        levels = self.config.guided_levels(sigmas[:-1].tolist(), self.needs_prediction)
         if not levels:
             logging.warning(
-                f"[VMT] No step is guided: the sampler goes through noise levels {float(sigmas[0]):.3f} to "
-                f"{float(sigmas[-1]):.3f}, guidance is set for {self.config.sigma_start} to {self.config.sigma_end}. "
-                "Use more steps, or a wider range."
+                f"[VMT] No step is guided by {self.signal}: the sampler goes through noise levels "
+                f"{float(sigmas[0]):.3f} to {float(sigmas[-1]):.3f}, guidance is set for {self.config.sigma_start} to "
+                f"{self.config.sigma_end}{', after the first step' * self.needs_prediction}. Use more steps, or a "
+                "wider range."
             )
             return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
         sampler = copy.copy(executor.class_obj)
@@ -143,7 +146,7 @@ class Guidance:
 
     def _guided(self, sampler_function, levels: list[float]):
         """The sampler function with guided steps in it. `levels`: all noise levels of the run that are guided."""
-        config, last, memory = self.config, LastPrediction(), StepDown()
+        config, last, memory = self.config, LastPrediction(), StepDown(advice=self.advice)
         skip = GradientSkip(config.recompute_every, config.reuse_steps, config.turn)
         looks_on = self.needs_prediction or config.share_forward or config.reuse_steps
 
@@ -186,33 +189,9 @@ class Guidance:
             )
 
         with grad_scope(copy_staged=weights_are_staged(guider.model_patcher)):
-            denoise_mask = self._denoise_mask(model, sigma, extra_args)
-            loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], denoise_mask, velocity, way)
-            x = optimize_latent(x, loss_fn, self._config(denoise_mask), skip, before_update)
+            mask = mask_of_step(model, sigma, extra_args)
+            loss_fn = self.loss_function(model, x, sigma, extra_args["model_options"], mask, velocity, way)
+            x = optimize_latent(x, loss_fn, self.config, skip, before_update, free_share(mask))
         if losses:  # none if a noise mask protects everything
             logging.info(f"[VMT] {title}, noise level {float(sigma):.3f}: loss {losses[0]:.3e} to {losses[-1]:.3e}")
         return x
-
-    def _config(self, denoise_mask: Tensor | None) -> GuidanceConfig:
-        """With a noise mask, steps keep their size where the video is free: the RMS counts kept parts as zeros."""
-        if denoise_mask is None or self.config.update != "rms":
-            return self.config
-        return replace(self.config, strength=self.config.strength * denoise_mask.square().mean().sqrt().item())
-
-    def _denoise_mask(self, model, sigma: Tensor, extra_args: dict) -> Tensor | None:
-        """1 where the video is made anew, 0 where the sampler keeps what is there."""
-        mask = extra_args.get("denoise_mask")
-        change = extra_args["model_options"].get("denoise_mask_function")
-        if mask is not None and change is not None:
-            mask = change(sigma.clone(), mask, extra_options={"model": model.inner_model, "sigmas": model.sigmas})
-        return None if mask is None else mask.clone()
-
-
-def beside_known(model, latent: Tensor, sigmas: Tensor, denoise_mask: Tensor | None) -> Tensor:
-    """What the model is shown under a noise mask: the known video, at this noise level, where the mask is 0."""
-    if denoise_mask is None:
-        return latent
-    known = model.inner_model.inner_model.scale_latent_inpaint(
-        x=latent.detach(), sigma=sigmas, noise=model.noise, latent_image=model.latent_image
-    )
-    return latent * denoise_mask + known * (1 - denoise_mask)

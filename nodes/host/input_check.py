@@ -1,6 +1,7 @@
 """Refusals that need both the model and what is fed to it; each says what was given, what is allowed, what to do."""
 
 import torch
+from comfy.hooks import EnumHookType
 from torch import Tensor
 
 from ...vmt.errors import InputError, UnsupportedModelError
@@ -109,3 +110,20 @@ def check_conditioning(name: str, conds: list[dict], wan: WanSizes) -> None:
                 f"{name} is limited to a rectangle by Conditioning (Set Area); a guided video must be seen whole. Use "
                 "Conditioning Set Mask without bounds, or no area."
             )
+
+
+def check_weights(name: str, conds: list[dict]) -> None:
+    """Raises InputError if conditionings ask for other weights of the model each.
+
+    The host exchanges weights between passes; a gradient that goes back through all of them would meet the last.
+    """
+    if len({_weight_hooks(cond) for cond in conds}) > 1:
+        raise InputError(
+            f"{name} is made of {len(conds)} prompts with different LoRA hooks; one set for all is needed, since their "
+            "motion is compared in one go. Give all of them the same hooks, or load the LoRA into the model."
+        )
+
+
+def _weight_hooks(cond: dict) -> frozenset:
+    group = cond.get("hooks")
+    return frozenset(hook for hook in group.hooks if hook.hook_type == EnumHookType.Weight) if group else frozenset()

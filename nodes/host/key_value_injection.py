@@ -6,6 +6,7 @@ DiTFlow, arXiv 2412.07776, section 4.4.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import comfy.ldm.common_dit
@@ -14,6 +15,7 @@ from comfy.model_patcher import create_model_options_clone, set_model_options_pa
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ...vmt.flow_matching import seeded_noise
 from ...vmt.token_grid import TokenGrid
 from .capture import Captured, check_form, plain_block
 from .guided_sampling import normal_tensor
@@ -55,20 +57,36 @@ class KeyValueInjection:
         return executor(noise, latent_image, *args, **kwargs)
 
     def sample(self, executor, guider, sigmas, extra_args, callback, noise, *args, **kwargs):
-        """SAMPLER_SAMPLE: the reference is noised by the run's own noise, so both are in the same noise."""
+        """SAMPLER_SAMPLE: the reference is noised by the run's own noise, so both are in the same noise.
+
+        A run that goes on from a noisy latent adds none; its reference gets noise of its seed.
+        """
+        own = noise if noise.any() else seeded_noise(noise.shape, extra_args.get("seed") or 0).to(noise)
         options = create_model_options_clone(extra_args["model_options"])
         dit = options.get("transformer_options", {}).get("patches_replace", {}).get("dit", {})
-        patch = self._patch(guider.inner_model, normal_tensor(noise), dit.get(("double_block", BLOCK)))
+        passes = {True: 0, False: 0}
+        patch = self._patch(guider.inner_model, normal_tensor(own), dit.get(("double_block", BLOCK)), passes)
         options = set_model_options_patch_replace(options, patch, "dit", "double_block", BLOCK)
-        return executor(guider, sigmas, {**extra_args, "model_options": options}, callback, noise, *args, **kwargs)
+        extra_args = {**extra_args, "model_options": options}
+        result = executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
+        if passes[False] and not passes[True]:
+            logging.warning(
+                "[VMT] Key Value Injection changed nothing: the model was never shown a video of the reference's "
+                f"{self.grid} tokens. Take off what cuts the video in pieces, such as context windows, or adds to it."
+            )
+        return result
 
-    def _patch(self, model, noise: Tensor, before):
+    def _patch(self, model, noise: Tensor, before, passes: dict[bool, int]):
+        """passes: counts those within the range of noise levels, by whether the video has the reference's tokens."""
         run = before or plain_block
 
         def replace(args, extra):
             to, video = args["transformer_options"], args["img"]
             sigma = to["sigmas"].flatten()[0]
-            if float(sigma) < self.sigma_end - 1e-6 or video.shape[1] != self.grid.num_tokens:
+            if float(sigma) < self.sigma_end - 1e-6:
+                return run(args, extra)
+            passes[video.shape[1] == self.grid.num_tokens] += 1
+            if video.shape[1] != self.grid.num_tokens:
                 return run(args, extra)
             key, value = self._key_value(model, noise, sigma, args, extra)
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ...vmt.guidance.config import GuidanceConfig
 from ...vmt.signals.latent_flow import LatentFlow, latent_flow_loss
-from .guided_sampling import Guidance, attach, beside_known, normal_tensor
+from .guided_sampling import Guidance, attach, normal_tensor
 from .model_check import check_wan
+from .noise_mask import beside_known
 
 
 def attach_latent_guidance(patcher, flow: LatentFlow | None, config: GuidanceConfig, mask: Tensor | None = None):
@@ -28,13 +29,13 @@ def attach_latent_guidance(patcher, flow: LatentFlow | None, config: GuidanceCon
 
 @dataclass(frozen=True)
 class LatentGuidance(Guidance):
-    needs_prediction = True
+    needs_prediction, signal, advice = True, "latent flow", "Use a smaller or shorter video."
 
     def loss_function(self, model, x, sigma, model_options, denoise_mask=None, velocity=None, way=""):
         level = float(sigma)
 
         def loss_fn(latent):
-            seen = beside_known(model, latent, sigma * latent.new_ones(len(latent)), denoise_mask)
-            return latent_flow_loss(self.flow, seen - level * velocity, self.mask)
+            clip = beside_known(model, latent - level * velocity, latent.new_zeros(len(latent)), denoise_mask)
+            return latent_flow_loss(self.flow, clip, self.mask)
 
         return loss_fn

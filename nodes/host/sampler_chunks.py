@@ -20,7 +20,7 @@ BROWNIAN = {
 # These keep results of earlier steps, or plan all steps at once.
 WITH_MEMORY = (
     "dpmpp_2m", "dpmpp_3m", "dpm_fast", "dpm_adaptive", "res_multistep", "unipc", "lms", "ipndm", "deis",
-    "gradient_estimation", "er_sde", "sa_solver",
+    "gradient_estimation", "er_sde", "sa_solver", "heunpp2",
 )  # fmt: skip
 
 
@@ -35,15 +35,18 @@ def sample_in_chunks(
         disable: True hides the progress bar of the console.
         options: further arguments of the sampler function.
     """
-    options = {**_persistent_noise(sampler_function, x, sigmas, extra_args, options), **options}
+    own_noise = _persistent_noise(sampler_function, x, sigmas, extra_args, options)
+    options, seed = {**own_noise, **options}, extra_args.get("seed")
+    reseeds = not own_noise and seed is not None and _may_hide_noise(sampler_function)
     num_steps = len(sigmas) - 1
     starts = sorted({0, *at_steps})
     with tqdm(total=num_steps, disable=disable) as bar:
         for start, end in zip(starts, [*starts[1:], num_steps], strict=True):
             if start in at_steps:
                 x = change(x, start)
+            piece_args = {**extra_args, "seed": seed + start} if reseeds else extra_args
             x = sampler_function(
-                model, x, sigmas[start : end + 1], extra_args=extra_args, callback=_from_step(start, callback, bar),
+                model, x, sigmas[start : end + 1], extra_args=piece_args, callback=_from_step(start, callback, bar),
                 disable=True, **options,
             )  # fmt: skip
     return x
@@ -64,12 +67,22 @@ def _persistent_noise(sampler_function: Callable, x: Tensor, sigmas: Tensor, ext
     if "noise_sampler" in options or "noise_sampler" not in inspect.signature(sampler_function).parameters:
         return {}
     seed = extra_args.get("seed")
-    if sampler_function.__name__ in BROWNIAN:
+    name = getattr(sampler_function, "__name__", "")
+    if name in BROWNIAN:
         above_zero = sigmas[sigmas > 0]
-        on_cpu = not sampler_function.__name__.endswith("_gpu")
+        on_cpu = not name.endswith("_gpu")
         tree = sampling.BrownianTreeNoiseSampler(x, above_zero.min(), sigmas.max(), seed=seed, cpu=on_cpu)
         return {"noise_sampler": tree}
     return {"noise_sampler": sampling.default_noise_sampler(x, seed=seed)}
+
+
+def _may_hide_noise(sampler_function: Callable) -> bool:
+    """Whether it may hand what it is given on to a sampler that draws noise: other packs wrap samplers like this.
+
+    Such a one takes no noise source of ours. Another seed for each piece keeps it from drawing the same noise again.
+    """
+    parameters = inspect.signature(innermost(sampler_function)).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def warn_of_memory(sampler_function: Callable) -> None:

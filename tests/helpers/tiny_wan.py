@@ -194,6 +194,7 @@ def other_wan(host):
         "i2v": {"model_type": "i2v", "in_dim": 36},
         "shallow": {"num_layers": 3},
         "ref_conv": {"in_dim_ref_conv": 16},
+        "5b": {"in_dim": 48, "out_dim": 48},
     }
 
     def write(kind):

@@ -31,7 +31,7 @@ def guided(
     """
     config = preset.attention
     chosen, gradients = gradients_of(config, levels)
-    _, of_latents = gradients_of(preset.latent, levels[1:])  # none before the first prediction
+    _, of_latents = gradients_of(preset.latent, levels, needs_prediction=True)
     cost = plain(wan, len(levels), prompts) + wan.cut(blocks) + wan.cut(blocks, half=True)
     cost = cost + wan.latent_gradient(flow) * of_latents
     one = wan.gradient(blocks, flow, kept, half=config.size == "half", both_ways=config.both_ways)
@@ -44,9 +44,11 @@ def guided(
     return cost + wan.forward() * gradients
 
 
-def gradients_of(config: GuidanceConfig, levels: Sequence[float]) -> tuple[list[float], int]:
+def gradients_of(
+    config: GuidanceConfig, levels: Sequence[float], needs_prediction: bool = False
+) -> tuple[list[float], int]:
     """The noise levels that are guided, and how many gradients that takes."""
-    chosen = config.guided_levels(levels)
+    chosen = config.guided_levels(levels, needs_prediction)
     return chosen, len(chosen) * math.ceil(config.inner_steps / config.recompute_every)
 
 

@@ -20,8 +20,17 @@ def balanced(first: Tensor, second: Tensor, tensors: list[Tensor], share: float)
     lengths = []
     for loss in (first, second):
         gradients = torch.autograd.grad(loss.sum(), tensors, retain_graph=True, allow_unused=True)
-        squares = [g.double().flatten(1).square().sum(1).unflatten(0, (-1, len(first))).sum(0)
-                   for g in gradients if g is not None]  # fmt: skip
-        lengths.append(torch.stack(squares).sum(0).sqrt())
+        lengths.append(_lengths([g for g in gradients if g is not None], len(first)))
     ratio = torch.where(lengths[1] > 0, lengths[0] / lengths[1], 0).to(first)
     return first + share * ratio * second
+
+
+def _lengths(gradients: list[Tensor], samples: int) -> Tensor:
+    """(B,) root of the sum of squares per sample; scaled first, since squares of small float32 gradients vanish."""
+    of_samples = [
+        g.to(torch.promote_types(g.dtype, torch.float32)).unflatten(0, (-1, samples)).transpose(0, 1).flatten(1)
+        for g in gradients
+    ]
+    largest = torch.stack([g.abs().amax(1) for g in of_samples]).amax(0)
+    scale = largest.clamp(min=torch.finfo(largest.dtype).tiny)[:, None]
+    return sum((g / scale).square().sum(1) for g in of_samples).sqrt() * largest

@@ -73,16 +73,18 @@ class GuidanceConfig:
         """Whether a denoising step at noise level `sigma` is guided; both ends count, within float32 rounding."""
         return not self.is_off and self.sigma_end - 1e-6 <= float(sigma) <= self.sigma_start + 1e-6
 
-    def guided_levels(self, levels: Sequence[float]) -> list[float]:
+    def guided_levels(self, levels: Sequence[float], needs_prediction: bool = False) -> list[float]:
         """Which of a run's noise levels, falling, are guided: at most `max_steps` of those in the range.
 
-        With `share_forward` a run that leaves steps out leaves out its very first: no prediction is there to share.
+        At the very first nothing has been predicted yet. What needs a prediction leaves it out; with `share_forward` it
+        costs a pass, and is left out where steps are left out anyway.
         """
         within = [level for level in levels if self.guides(level)]
+        too_many = bool(self.max_steps) and len(within) > self.max_steps
+        if (needs_prediction or (too_many and self.look_ahead and self.share_forward)) and within[:1] == levels[:1]:
+            del within[:1]
         if not self.max_steps or len(within) <= self.max_steps:
             return within
-        if self.look_ahead and self.share_forward and within[0] == levels[0]:
-            del within[0]
         apart = (len(within) - 1) / max(1, self.max_steps - 1)
         return [within[round(i * apart)] for i in range(self.max_steps)]
 

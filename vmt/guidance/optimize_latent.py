@@ -13,11 +13,11 @@ from .smoothing import smooth
 
 def optimize_latent(
     x: Tensor, loss_fn: Callable[[Tensor], Tensor], config: GuidanceConfig, skip_state: GradientSkip | None = None,
-    callback: Callable[[dict], None] | None = None, measure_after: bool = False,
+    callback: Callable[[dict], None] | None = None, free: Tensor | float = 1.0, measure_after: bool = False,
 ) -> Tensor:  # fmt: skip
     """`config.inner_steps` updates of a noisy latent against the gradient of a loss.
 
-    "rms":  x <- x - step * g / RMS(g), per sample
+    "rms":  x <- x - step * free * g / RMS(g), per sample
     "adam": x <- x - step * m / (sqrt(v) + eps), fresh moments each guided step
     "sign": x <- x - step * sign(g)
 
@@ -31,6 +31,8 @@ def optimize_latent(
         callback: called before each update with {"i", "inner_steps", "loss", "gradient_rms", "recomputed", "x"} (loss
             and gradient_rms (B,), detached), and, with measure_after, once more at the end with i = inner_steps and
             gradient_rms None. May raise to stop; `x` is never changed in place.
+        free: (B, 1, ..., 1) or one for all: of a video part of which is held, the share of the length of a whole one's
+            update. RMS(g) counts what is held as zeros; with it steps keep their size where the video can move.
         measure_after: evaluate the loss of the result too: one more forward pass.
     Returns:
         latent, dtype of x; x itself if strength or inner_steps is 0. A sample whose loss is at or below
@@ -63,7 +65,7 @@ def optimize_latent(
             elif config.update == "sign":
                 direction = gradient.sign()
             else:
-                direction = gradient / rms.clamp(min=torch.finfo(torch.float32).tiny)
+                direction = gradient / rms.clamp(min=torch.finfo(torch.float32).tiny) * free
             moves = (loss > config.loss_floor).reshape(rms.shape)
             latent = torch.where(moves, latent - config.step_size(j) * direction, latent)
         if measure_after and callback is not None:

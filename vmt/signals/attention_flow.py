@@ -4,6 +4,7 @@ The reference is measured once (`extract`); a generated video is compared with i
 (`attention_flow_loss`), so the two fields are comparable and no window index needs a gradient.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -101,6 +102,19 @@ class AttentionFlow:
     model: str
     latent: "LatentFlow | None" = None  # the same motion read in the reference's latent
     half: "AttentionFlow | None" = None  # measured at half height and width, see `half_size`
+
+    def of_blocks(self, blocks: Sequence[int] | None) -> "AttentionFlow":
+        """The same on these blocks alone (None or empty: all). Raises InputError if it was not taken on one of them."""
+        missing = sorted(set(blocks or ()) - set(self.blocks))
+        if missing:
+            raise InputError(
+                f"Blocks {missing} were asked for, the AMF was taken on blocks {sorted(self.blocks)}. Choose among "
+                "these, or run Windowed Inversion with more blocks."
+            )
+        if not blocks:
+            return self
+        held = {block: found for block, found in self.blocks.items() if block in blocks}
+        return replace(self, blocks=held, half=self.half and self.half.of_blocks(blocks))
 
 
 @torch.no_grad()
@@ -237,7 +251,7 @@ def mask_of_pairs(mask: Tensor, grid: TokenGrid, pairs: Tensor) -> Tensor:
     of_pairs = mask_FS[pairs[:, 0]]
     if not (of_pairs >= 0).all() or of_pairs.sum() == 0:
         raise InputError(
-            "The mask is empty or holds negative or NaN values; at least one token must weigh more than 0. "
-            "Paint the region to follow, or disconnect the mask."
+            "The mask is empty or holds negative or NaN values; at least one token must weigh more than 0, and not in "
+            "the last frame alone, which no frame comes after. Paint the region to follow, or disconnect the mask."
         )
     return of_pairs

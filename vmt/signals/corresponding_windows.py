@@ -31,12 +31,7 @@ def corresponding_window_loss(flow: AttentionFlow, keys: dict[int, Tensor]) -> T
     Raises:
         InputError: a flow with frame distance 1 alone, or of fewer than three frames: there is nothing to compare.
     """
-    distance = flow.pairs[:, 1] - flow.pairs[:, 0]
-    if int(distance.max()) < 2:
-        raise InputError(
-            f"The AMF compares frames at distance {int(distance.max())} only; corresponding windows need distances 1 "
-            "and 2 at least. Raise span on Extract AMF, or load a longer clip."
-        )
+    distance = check_distances(flow)
     size, losses = window_size(flow.grid, flow.config.radius), []
     for block, reference in flow.blocks.items():
         means = _window_means(flow, keys[block], size)
@@ -49,6 +44,17 @@ def corresponding_window_loss(flow: AttentionFlow, keys: dict[int, Tensor]) -> T
             square = square + (m_far.detach().square() + m_near.detach().square()).sum((1, 2, 3)) / 2
         losses.append(change / square.clamp(min=torch.finfo(square.dtype).tiny))
     return torch.stack(losses).mean(0)
+
+
+def check_distances(flow: AttentionFlow) -> Tensor:
+    """(P,) how far the frames of each pair are apart. Raises InputError if by 1 alone."""
+    distance = flow.pairs[:, 1] - flow.pairs[:, 0]
+    if int(distance.max()) < 2:
+        raise InputError(
+            f"The AMF compares frames at distance {int(distance.max())} only; corresponding windows need distances 1 "
+            "and 2 at least. Raise span on Extract AMF, or load a longer clip."
+        )
+    return distance
 
 
 def _window_means(flow: AttentionFlow, keys: Tensor, size: tuple[int, int]) -> Tensor:

@@ -70,5 +70,20 @@ def test_which_steps_are_guided(settings, guided):
     assert GuidanceConfig(**settings).guided_levels(LEVELS) == guided
 
 
+@pytest.mark.parametrize(
+    ("settings", "guided"),
+    [
+        ({}, [0.98, 0.96, 0.94, 0.92, 0.9]),
+        ({"max_steps": 6}, [0.98, 0.96, 0.94, 0.92, 0.9]),
+        ({"max_steps": 3}, [0.98, 0.94, 0.9]),
+        ({"sigma_start": 0.97}, [0.96, 0.94, 0.92, 0.9]),
+        ({"sigma_end": 0.99}, []),
+    ],
+)
+def test_what_needs_a_prediction_does_not_guide_the_first(settings, guided):
+    assert GuidanceConfig(**settings).guided_levels(LEVELS, needs_prediction=True) == guided
+
+
 def test_a_run_without_steps_in_the_range():
     assert GuidanceConfig(max_steps=2).guided_levels([0.5, 0.1]) == []
+    assert GuidanceConfig().guided_levels([], needs_prediction=True) == []

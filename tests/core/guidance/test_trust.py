@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vmt.errors import InputError
 from vmt.guidance.trust import agreement, attention_trust, coherence, spread
 from vmt.signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow
 from vmt.signals.frame_pairs import frame_pairs
@@ -41,6 +42,15 @@ def flow(seen, latent, side=8):
     grid = TokenGrid(5, side, side)
     beside = None if latent is None else LatentFlow(grid, CONFIG, PAIRS, latent, torch.ones(latent.shape[:3]))
     return AttentionFlow(grid, CONFIG, PAIRS, {0: block}, "pre", 0.5, "model", beside)
+
+
+def test_only_the_chosen_blocks_are_asked():
+    blind, seeing = flow(torch.zeros(len(PAIRS), 8, 8, 2), camera(16)), flow(camera(8), camera(16))
+    both = replace(seeing, blocks={0: blind.blocks[0], 2: seeing.blocks[0]})
+    assert attention_trust(both.of_blocks((0,))) == 0 < attention_trust(both) <= attention_trust(both.of_blocks([2]))
+    assert both.of_blocks(None) is both and attention_trust(both.of_blocks([2])) == 1
+    with pytest.raises(InputError, match=r"Blocks \[1\] were asked for, the AMF was taken on blocks \[0, 2\]"):
+        both.of_blocks([1, 2])
 
 
 def test_what_attention_sees_it_guides():

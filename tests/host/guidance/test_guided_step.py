@@ -151,45 +151,6 @@ def test_region_limits_what_is_followed(guided, given, regions):
                           guided(region=["mask", 0], give={"mask": half}), atol=1e-4)  # fmt: skip
 
 
-def test_noise_mask_keeps_what_it_protects(sample, graph, given, guided):
-    """Where a latent's noise mask is 0, the given video stays; the free part is guided by full steps."""
-    clean = given["reference"]["samples"].flip(3)
-    mask = torch.zeros(1, 1, 8, 8)
-    mask[..., :4] = 1
-    give = {"masked": {"samples": clean, "noise_mask": mask}}
-    inputs = {"latent_image": ["masked", 0]}
-    plain = sample(graph.loader(), graph.ksampler(("model", 0), **inputs), give=give)
-    moved = guided(sampler=inputs, give=give)
-    assert (plain[..., 4:] - clean[..., 4:]).abs().max() < 1e-3, "the host keeps it"
-    assert (moved[..., 4:] - clean[..., 4:]).abs().max() < 1e-3, "and so does guidance"
-    assert (moved[..., :4] - plain[..., :4]).abs().max() > 0.01
-
-
-def test_noise_mask_that_protects_everything(sample, graph, given):
-    give = {"masked": {**given["reference"], "noise_mask": torch.zeros(1, 1, 8, 8)}}
-    guided = sample(
-        graph.loader(), graph.amf(), graph.guidance(), graph.ksampler(latent_image=["masked", 0]), give=give
-    )
-    assert (guided - given["reference"]["samples"]).abs().max() < 1e-3
-
-
-def test_noise_mask_step_size(inside, model, flow, given, pack):
-    """The update is zero under the mask and has the RMS of `strength` beside it."""
-    sampling = pack("nodes.host.attention_guidance")
-    config = pack("vmt.guidance.config").GuidanceConfig(strength=0.05, inner_steps=1)
-    skip = pack("vmt.guidance.gradient_skip").GradientSkip()
-    engine = sampling.AttentionGuidance(sampling.normal_flow(flow), config, None, sampling.check_wan(model), "none")
-    mask = torch.zeros(1, 1, 1, 8, 8)
-    mask[..., :2] = 1
-
-    def look(sampled, x, sigmas, extra_args):
-        return engine._guided_step(sampled, x, sigmas[0], extra_args, skip, "test") - x
-
-    update = inside(model, look, denoise_mask=mask.expand(1, 16, 3, 8, 8))
-    assert update[..., 2:].abs().max() == 0
-    assert update[..., :2].square().mean().sqrt().item() == pytest.approx(0.05, rel=1e-3)
-
-
 def test_two_guidances_in_a_row(sample, graph, caplog):
     """Two references, one after the other on the MODEL line: both guide."""
     caplog.set_level("INFO")

@@ -80,3 +80,34 @@ def test_bad_input_is_told(sample, graph, reference, told):
 def test_a_model_that_takes_a_picture_too_is_refused(sample, graph, other_wan):
     with pytest.raises(Exception, match="takes a picture beside the video"):
         sample(graph.loader(other_wan("i2v")), injection(), want=("guidance", 0))
+
+
+def test_a_run_that_adds_no_noise_of_its_own(sample, graph, samplers):
+    """The second half of a split run: the reference must be in noise there too, not almost nothing."""
+    first = samplers["KSamplerAdvanced"](("model", 0), end_at_step=1, return_with_leftover_noise="enable")
+    half = {"half": {"samples": sample(graph.loader(), first)}}
+    rest = {"start_at_step": 1, "end_at_step": 2, "return_with_leftover_noise": "enable", "latent_image": ["half", 0]}
+    whole = {**rest, "start_at_step": 0, "latent_image": ["empty", 0]}
+    add, off = ({"add_noise": "enable"}, {"add_noise": "disable"})
+    plain, injected = (
+        sample(graph.loader(), injection(), samplers["KSamplerAdvanced"](line, **off, **rest), give=half)
+        for line in (("model", 0), ("guidance", 0))
+    )
+    in_one = sample(graph.loader(), injection(), samplers["KSamplerAdvanced"](("guidance", 0), **add, **whole))
+    # Both parts of the run are of one seed, and so is the reference's noise; large numbers, since noise is left over.
+    assert (injected - in_one).abs().max() < 0.02 < 0.1 < (plain - in_one).abs().max()
+
+
+def test_says_if_nothing_was_injected(sample, graph, model, pack, caplog):
+    """Context windows and the like show the model other numbers of tokens."""
+    from comfy.patcher_extension import WrappersMP
+
+    def longer(executor, x, *args, **kwargs):
+        return executor(torch.cat([x, x], 2), *args, **kwargs)[:, :, : x.shape[2]]
+
+    line = model.clone()
+    line.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "test", longer)
+    plain = sample(graph.loader(), graph.ksampler(("longer", 0)), give={"longer": line})
+    assert "changed nothing" not in caplog.text
+    assert torch.equal(sample(graph.loader(), injection(("longer", 0)), graph.ksampler(), give={"longer": line}), plain)
+    assert "Key Value Injection changed nothing" in caplog.text and "3x4x4 tokens" in caplog.text

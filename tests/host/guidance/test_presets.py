@@ -94,15 +94,3 @@ def test_a_region_limits_a_preset(guided, regions, preset):
 def test_without_a_negative_prompt(guided, plain, preset):
     one = {"cfg": 1.0}
     assert not torch.equal(guided(preset, sampler=one), plain(**one))
-
-
-def test_latent_guidance_keeps_what_a_noise_mask_protects(sample, graph, given, guided):
-    clean = given["reference"]["samples"].flip(3)
-    mask = torch.zeros(1, 1, 8, 8)
-    mask[..., :4] = 1
-    give = {"masked": {"samples": clean, "noise_mask": mask}}
-    inputs = {"latent_image": ["masked", 0]}
-    base = sample(graph.loader(), graph.ksampler(("model", 0), **inputs), give=give)
-    moved = guided("free", give=give, sampler=inputs)
-    assert (moved[..., 4:] - clean[..., 4:]).abs().max() < 1e-3
-    assert (moved[..., :4] - base[..., :4]).abs().max() > 1e-3

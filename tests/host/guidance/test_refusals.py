@@ -102,6 +102,14 @@ GUIDANCE = {
         ["region mask has shape (7, 64, 64)", "3 (one per latent"],
     ),
     "empty mask": ({"region": torch.zeros(1, 64, 64)}, ["region mask is empty", "Paint"]),
+    "mask of the last frame alone": (
+        {"region": torch.cat([torch.zeros(8, 64, 64), torch.ones(1, 64, 64)])[[0, 4, 8]]},
+        ["not in the last frame alone", "Paint"],
+    ),
+    "corresponding windows of frames at distance 1": (
+        {"options": {"window_share": 0.2}, "extract": {"span": 1}},
+        ["distance 1 only", "Raise span"],
+    ),
     "NaN mask": ({"region": torch.full((1, 64, 64), NAN)}, ["region mask is empty, negative or NaN"]),
     "attention of another node": ({"patch": "skips"}, ["No attention was seen in block 2", "off the MODEL line"]),
     "gradient cut by another node": ({"patch": "detaches"}, ["does not depend on the latent", "off the MODEL line"]),
@@ -256,7 +264,8 @@ def test_motion_guidance(refused, graph, samplers, given, built, model, change, 
     if "region" in settings:
         give["region"] = settings.pop("region")
         settings["region"] = ["region", 0]
-    check(refused(graph.loader(), graph.amf(), more, graph.guidance(**settings), nodes, give=give), parts)
+    amf = graph.amf(extract=settings.pop("extract", {}))
+    check(refused(graph.loader(), amf, more, graph.guidance(**settings), nodes, give=give), parts)
 
 
 def register_guider(kind):

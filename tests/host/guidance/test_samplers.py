@@ -1,5 +1,7 @@
 """Calling a sampler in pieces: progress is seen once, noise goes on, and nothing is lost where nothing need be."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ EXACT = [
     "euler_cfg_pp", "euler_ancestral_cfg_pp", "ddpm", "seeds_2",
 ]  # fmt: skip
 FORGETTING = ["dpmpp_2m", "res_multistep", "uni_pc", "dpmpp_2m_sde", "dpmpp_3m_sde", "lms", "ipndm", "deis",
-              "gradient_estimation", "er_sde", "sa_solver", "dpm_fast", "dpm_adaptive"]  # fmt: skip
+              "gradient_estimation", "er_sde", "sa_solver", "dpm_fast", "dpm_adaptive", "heunpp2"]  # fmt: skip
 
 
 @pytest.fixture
@@ -48,6 +50,47 @@ def test_noise_of_a_piece_is_not_repeated(both, monkeypatch, pack):
     monkeypatch.setattr(chunks, "_persistent_noise", lambda *args: {})
     plain, pieces = both("euler_ancestral")
     assert (plain - pieces).abs().max() > 0.1
+
+
+def test_noise_of_a_wrapped_sampler_is_not_repeated(pack):
+    """Other packs put a sampler into a function that hands on whatever it is given."""
+    from comfy.k_diffusion import sampling
+
+    chunks, drawn = pack("nodes.host.sampler_chunks"), []
+
+    def wrapped(model, x, sigmas, *, inner, **kwargs):
+        return inner(model, x, sigmas, **kwargs)
+
+    def sampler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        drawn.append(sampling.default_noise_sampler(x, seed=extra_args.get("seed"))(0, 0)[0, 0].item())
+        return x
+
+    x, sigmas = torch.zeros(1, 4), torch.linspace(1, 0, 6)
+    for steps in ([], [1, 2, 3, 4]):
+        arguments = (None, x, sigmas, {"seed": 3}, None, True, {"inner": sampler})
+        chunks.sample_in_chunks(wrapped, lambda x, i: x, steps, *arguments)
+    assert drawn[0] == drawn[1] and len(set(drawn)) == 5
+
+
+def test_a_sampler_without_a_name(pack):
+    """functools.partial makes such."""
+    from functools import partial
+
+    from comfy.k_diffusion import sampling
+
+    chunks = pack("nodes.host.sampler_chunks")
+    sampler = partial(sampling.sample_lcm)
+    chunks.warn_of_memory(sampler)
+    model = partial(lambda x, sigma, seed=None: x / 2)
+    model.inner_model = SimpleNamespace(inner_model=SimpleNamespace(model_sampling=SimpleNamespace(
+        noise_scaling=lambda sigma, noise, latent: sigma * noise + (1 - sigma) * latent
+    )))  # fmt: skip
+    x, sigmas = torch.ones(1, 4), torch.linspace(1, 0, 4)
+    whole, pieces = (
+        chunks.sample_in_chunks(sampler, lambda x, i: x, steps, model, x, sigmas, {"seed": 3}, None, True, {})
+        for steps in ([], [1, 2])
+    )
+    assert torch.equal(whole, pieces)
 
 
 def test_chained_guidances_share_the_noise(sample, graph):
