@@ -16,24 +16,9 @@ def noised(clean: Tensor, noise: Tensor, sigma: float | Tensor) -> Tensor:
     return (1 - sigma) * clean + sigma * noise
 
 
-def clean_from_velocity(x: Tensor, velocity: Tensor, sigma: float | Tensor) -> Tensor:
-    """Clean latent that the velocity at noise level sigma points to: x - sigma * velocity."""
-    return x - _per_sample(sigma, x) * velocity
-
-
-def noise_from_velocity(x: Tensor, velocity: Tensor, sigma: float | Tensor) -> Tensor:
-    """Noise that the velocity at noise level sigma comes from: x + (1 - sigma) * velocity."""
-    return x + (1 - _per_sample(sigma, x)) * velocity
-
-
 def velocity_from_clean(x: Tensor, clean: Tensor, sigma: float | Tensor) -> Tensor:
     """Velocity that leads from x at noise level sigma, above 0, to a clean latent: (x - clean) / sigma."""
     return (x - clean) / _per_sample(sigma, x)
-
-
-def timestep(sigma: float | Tensor, multiplier: float = 1000.0) -> float | Tensor:
-    """What the model is told; keep it float32, since bfloat16 has a spacing of 4 above 512."""
-    return sigma * multiplier
 
 
 def shift_sigma(sigma: float | Tensor, shift: float) -> float | Tensor:

@@ -91,14 +91,9 @@ def parse_blocks(text: str, num_blocks: int) -> tuple[int, ...]:
             "Correct them, or enter auto."
         )
     blocks = tuple(sorted({int(part) for part in parts}))
-    check_blocks(blocks, num_blocks)
-    return blocks
-
-
-def check_blocks(blocks, num_blocks: int) -> None:
-    """Raises InputError if the model lacks one of `blocks`."""
-    if blocks and max(blocks) >= num_blocks:
+    if max(blocks) >= num_blocks:
         raise InputError(
             f"Guided block {max(blocks)} does not exist: this Wan model has blocks 0 to {num_blocks - 1}. "
             "Choose a lower block, or 'auto'."
         )
+    return blocks

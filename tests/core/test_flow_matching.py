@@ -5,15 +5,6 @@ from vmt import flow_matching
 from vmt.errors import InputError
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.3, 1.0, torch.tensor([0.2, 0.9])])
-def test_velocity_leads_back_to_clean_and_noise(sigma):
-    clean, noise = torch.randn(2, 2, 4, 3, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x = flow_matching.noised(clean, noise, sigma)
-    velocity = noise - clean
-    torch.testing.assert_close(flow_matching.clean_from_velocity(x, velocity, sigma), clean)
-    torch.testing.assert_close(flow_matching.noise_from_velocity(x, velocity, sigma), noise)
-
-
 @pytest.mark.parametrize("sigma", [0.3, 1.0, torch.tensor(0.4).double(), torch.tensor([0.2, 0.9]).double()])
 def test_velocity_to_a_clean_latent(sigma):
     clean, noise = torch.randn(2, 2, 4, 3, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -40,8 +31,6 @@ def test_schedule(strength):
     assert sigmas.dtype == torch.float32 and len(sigmas) == 51
     assert (sigmas.diff() < 0).all() and sigmas[-1] == 0
     assert sigmas[0].item() == pytest.approx(flow_matching.shift_sigma(strength, 7.0), abs=1e-7)
-    # float32 keeps what the model is told apart from one step to the next; bfloat16 would not.
-    assert (flow_matching.timestep(sigmas).diff() < 0).all()
     torch.testing.assert_close(
         flow_matching.unshift_sigma(sigmas.double(), 7.0), torch.linspace(strength, 0, 51).double(), atol=1e-6, rtol=0
     )

@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 
 class GradientSkip:
-    """Keeps the last gradient, and counts what was computed over a whole run.
+    """Keeps the last gradient of a run.
 
     Inside a guided step, iteration j computes its gradient where j is a multiple of `recompute_every`; the other
     iterations apply the last one again. Source: FastVMT, arXiv 2602.05551, step-skipping of gradients (every 3rd of
@@ -23,8 +23,6 @@ class GradientSkip:
 
     def __init__(self, recompute_every: int = 1, reuse_steps: int = 0, turn: float = 1.0):
         self.recompute_every, self.reuse_steps, self.turn = recompute_every, reuse_steps, turn
-        self.num_evaluations = 0  # gradients computed in the whole run
-        self.num_updates = 0  # inner iterations in the whole run
         self._held: tuple[Tensor, Tensor] | None = None
         self._motion: Tensor | None = None  # of the clip that was predicted when the gradient was computed
         self._age = 0  # guided steps since then
@@ -50,9 +48,7 @@ class GradientSkip:
     def hold(self, loss: Tensor, gradient: Tensor) -> None:
         """Keep a new gradient and the loss (B,) it belongs to."""
         self._held = loss, gradient
-        self.num_evaluations += 1
 
     def held(self) -> tuple[Tensor, Tensor]:
         """The last (loss, gradient)."""
-        self.num_updates += 1
         return self._held

@@ -13,7 +13,7 @@ from .smoothing import smooth
 
 def optimize_latent(
     x: Tensor, loss_fn: Callable[[Tensor], Tensor], config: GuidanceConfig, skip_state: GradientSkip | None = None,
-    callback: Callable[[dict], None] | None = None, free: Tensor | float = 1.0, measure_after: bool = False,
+    callback: Callable[[dict], None] | None = None, free: Tensor | float = 1.0,
 ) -> Tensor:  # fmt: skip
     """`config.inner_steps` updates of a noisy latent against the gradient of a loss.
 
@@ -27,13 +27,11 @@ def optimize_latent(
     Args:
         x: (B, ..., h, w) noisy latent, any float type.
         loss_fn: (float32 latent that requires grad) -> (B,) loss >= 0, one per sample, depending on it alone.
-        skip_state: which iterations reuse a gradient, and the counts of the run; None = by config.recompute_every.
+        skip_state: which iterations reuse a gradient; None = by config.recompute_every.
         callback: called before each update with {"i", "inner_steps", "loss", "gradient_rms", "recomputed", "x"} (loss
-            and gradient_rms (B,), detached), and, with measure_after, once more at the end with i = inner_steps and
-            gradient_rms None. May raise to stop; `x` is never changed in place.
+            and gradient_rms (B,), detached). May raise to stop; `x` is never changed in place.
         free: (B, 1, ..., 1) or one for all: of a video part of which is held, the share of the length of a whole one's
             update. RMS(g) counts what is held as zeros; with it steps keep their size where the video can move.
-        measure_after: evaluate the loss of the result too: one more forward pass.
     Returns:
         latent, dtype of x; x itself if strength or inner_steps is 0. A sample whose loss is at or below
         config.loss_floor, or whose gradient is zero, does not move: a normalised step would only amplify rounding.
@@ -68,11 +66,6 @@ def optimize_latent(
                 direction = gradient / rms.clamp(min=torch.finfo(torch.float32).tiny) * free
             moves = (loss > config.loss_floor).reshape(rms.shape)
             latent = torch.where(moves, latent - config.step_size(j) * direction, latent)
-        if measure_after and callback is not None:
-            with torch.no_grad():
-                loss = loss_fn(latent).detach()
-            callback({"i": config.inner_steps, "inner_steps": config.inner_steps, "loss": loss, "gradient_rms": None,
-                      "recomputed": False, "x": latent})  # fmt: skip
         return latent.to(x.dtype)
 
 

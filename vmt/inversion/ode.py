@@ -6,10 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..errors import InputError, StateError, check_choice
+from ..errors import InputError, StateError
 from ..flow_matching import shifted_sigmas, unshift_sigma
-
-METHODS = ("euler", "midpoint")
 
 
 def inversion_sigmas(steps: int, sigma_end: float, shift: float = 1.0) -> Tensor:
@@ -19,21 +17,23 @@ def inversion_sigmas(steps: int, sigma_end: float, shift: float = 1.0) -> Tensor
 
 @torch.no_grad()
 def integrate(
-    x: Tensor, velocity_fn: Callable[[Tensor, float], Tensor], sigmas: Sequence[float] | Tensor, method: str = "euler",
+    x: Tensor, velocity_fn: Callable[[Tensor, float], Tensor], sigmas: Sequence[float] | Tensor,
     callback: Callable[[dict], None] | None = None,
 ) -> Tensor:  # fmt: skip
-    """Solve dx/dsigma = velocity(x, sigma) along `sigmas`, rising or falling.
+    """Solve dx/dsigma = velocity(x, sigma) along `sigmas`, rising or falling, by Euler's method.
+
+    Rising from 0, e.g. along `inversion_sigmas(50, .96, shift)`, it gives the noisy latent from which the model's flow
+    leads to the clean one: DDIM inversion, arXiv 2105.05233 appendix, for flow matching a reversed Euler step.
 
     Args:
         x: latent at sigmas[0], any shape; kept in float32 (float64 stays) between the steps.
         velocity_fn: (x, sigma) -> velocity, same shape; sigma as a float.
         sigmas: noise levels, at least two, strictly rising or strictly falling, within 0..1.
-        method: "euler" (one call a step) or "midpoint" (two calls, second order).
         callback: called after each step with {"i", "num_steps", "sigma", "x"}; may raise to stop.
     Returns:
         latent at sigmas[-1], float32 (float64 for float64 input).
     Raises:
-        InputError: sigmas or method not allowed.
+        InputError: sigmas not allowed.
         StateError: the model returned NaN or infinity.
     """
     sigmas = [float(sigma) for sigma in sigmas]
@@ -44,13 +44,9 @@ def integrate(
             f"Noise levels {_short(sigmas)} were given; at least two, strictly rising or falling within 0..1, are "
             "allowed. Change the number of steps or the end of the schedule."
         )
-    check_choice("method", method, METHODS)
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     for i, (sigma, to_sigma) in enumerate(steps):
         velocity = velocity_fn(x, sigma).to(x)
-        if method == "midpoint":
-            middle = (sigma + to_sigma) / 2
-            velocity = velocity_fn(x + (middle - sigma) * velocity, middle).to(x)
         x = x + (to_sigma - sigma) * velocity
         if not torch.isfinite(x).all():
             raise StateError(
@@ -60,26 +56,6 @@ def integrate(
         if callback is not None:
             callback({"i": i, "num_steps": len(steps), "sigma": to_sigma, "x": x})
     return x
-
-
-def invert(
-    clean: Tensor, velocity_fn: Callable[[Tensor, float], Tensor], sigmas: Sequence[float] | Tensor,
-    method: str = "euler", callback: Callable[[dict], None] | None = None,
-) -> Tensor:  # fmt: skip
-    """The noisy latent from which the model's flow leads to `clean`; see `integrate`.
-
-    Args:
-        sigmas: rising from 0, e.g. `inversion_sigmas(50, .96, shift)`.
-    Raises:
-        InputError: sigmas do not rise from 0.
-    Source: DDIM inversion, arXiv 2105.05233 appendix, for flow matching a reversed Euler step.
-    """
-    if len(sigmas) < 2 or float(sigmas[0]) != 0 or float(sigmas[-1]) <= 0:
-        raise InputError(
-            f"Noise levels {_short(sigmas)} were given; inversion starts at the clean latent, so they must rise from "
-            "0. Reverse or extend the schedule."
-        )
-    return integrate(clean, velocity_fn, sigmas, method, callback)
 
 
 def _short(sigmas) -> str:

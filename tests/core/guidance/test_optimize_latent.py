@@ -79,19 +79,18 @@ def test_adam_equals_torch_adam():
 
 
 @pytest.mark.parametrize("update", UPDATES)
-def test_loss_falls_and_is_told_before_and_after(update):
+def test_loss_falls_and_is_told(update):
     x, centre, told = random_latent(), random_latent(seed=1), []
 
     def loss_fn(x):
         return (x - centre).square().mean((1, 2, 3, 4))
 
     config = GuidanceConfig(update=update, strength=0.05, inner_steps=5, recompute_every=1)
-    moved = optimize_latent(x, loss_fn, config, callback=told.append, measure_after=True)
-    assert [step["i"] for step in told] == [0, 1, 2, 3, 4, 5] and {step["inner_steps"] for step in told} == {5}
-    losses = torch.stack([step["loss"] for step in told])
+    moved = optimize_latent(x, loss_fn, config, callback=told.append)
+    assert [step["i"] for step in told] == [0, 1, 2, 3, 4] and {step["inner_steps"] for step in told} == {5}
+    losses = torch.stack([*(step["loss"] for step in told), loss_fn(moved)])
     assert losses.shape == (6, 2) and (losses.diff(dim=0) < 0).all()
     torch.testing.assert_close(losses[0], loss_fn(x))
-    torch.testing.assert_close(losses[-1], loss_fn(moved))
     assert told[0]["gradient_rms"].shape == (2,) and torch.equal(told[0]["x"], x)
 
 
@@ -110,10 +109,12 @@ def test_attention_flow_falls_on_a_linear_model():
     first = torch.randn(1, 16, 1, 12, 12, generator=generator)
     reference = torch.cat([first.roll(2 * frame, 4) for frame in range(3)], 2)
     flow = extract(MotionFeatures(grid, *features(reference), "pre", 0.0, reference, "linear"))
-    x, told = torch.randn(2, 16, 3, 12, 12, generator=generator), []
-    optimize_latent(x, lambda x: attention_flow_loss(flow, *features(x)), GuidanceConfig(inner_steps=8),
-                    callback=told.append, measure_after=True)  # fmt: skip
-    assert (told[-1]["loss"] < 0.5 * told[0]["loss"]).all()
+    x = torch.randn(2, 16, 3, 12, 12, generator=generator)
+
+    def loss_fn(x):
+        return attention_flow_loss(flow, *features(x))
+
+    assert (loss_fn(optimize_latent(x, loss_fn, GuidanceConfig(inner_steps=8))) < 0.5 * loss_fn(x)).all()
 
 
 # ---- what must not move
@@ -158,7 +159,7 @@ def test_number_of_gradients():
 
     for _ in range(2):
         optimize_latent(random_latent(), loss_fn, PUBLISHED, skip, told.append)
-    assert len(calls) == 8 and (skip.num_evaluations, skip.num_updates) == (8, 20)
+    assert len(calls) == 8
     assert [step["i"] for step in told[:10] if step["recomputed"]] == [0, 3, 6, 9]
     # A reused gradient still moves the latent.
     assert all(not torch.equal(a["x"], b["x"]) for a, b in pairwise(told[:10]))

@@ -66,7 +66,7 @@ def test_shift_behind_guidance(sample, graph):
     assert torch.equal(sample(*parts, nodes, graph.ksampler(("shift", 0))), sample(*parts, graph.ksampler()))
 
 
-def test_cache_and_compile_nodes_of_the_host(compare, graph):
+def test_the_cache_node_of_the_host(compare, graph):
     """EasyCache may skip passes of plain steps, never the guided pass."""
     node = graph.node("EasyCache", model=["model", 0], reuse_threshold=0.2, start_percent=0.0, end_percent=1.0,
                       verbose=False)  # fmt: skip
