@@ -54,7 +54,8 @@ class AvSource:
             times, counted = [], 0
             for packet in self._packets(container, stream):
                 pts = packet.pts if packet.pts is not None else packet.dts
-                if not packet.size or (pts is None and self.info.has_times):
+                # What an edit list leaves out is decoded for what follows, but never shown.
+                if not packet.size or packet.is_discard or (pts is None and self.info.has_times):
                     continue
                 times.append(self._seconds(pts) if self.info.has_times else len(times) / self.info.fps)
                 counted += not self.info.has_times or times[-1] >= start

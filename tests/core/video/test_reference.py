@@ -194,6 +194,18 @@ def test_an_outer_cut_ends_the_clip(clips, tmp_path):
     assert clips.numbers_of(clip.frames) == list(range(30, 43))
 
 
+def test_an_edit_list_ends_the_clip(clips, tmp_path):
+    """As phones and QuickTime trim: all frames stay in the file, and its edit list tells how much of them to show."""
+    path = clips.write_numbered(tmp_path / "a.mp4", 60)
+    whole = bytearray(path.read_bytes())
+    duration = whole.find(b"elst") + 12  # in milliseconds, after version, flags and the number of edits
+    assert int.from_bytes(whole[duration : duration + 4], "big") == 2000
+    whole[duration : duration + 4] = (1000).to_bytes(4, "big")
+    path.write_bytes(whole)
+    clip = load_reference(path, config())
+    assert clips.numbers_of(clip.frames) == list(range(29)) and "30 frames became 29" in clip.report
+
+
 def test_report_says_what_was_changed(clips, tmp_path):
     path = clips.write_numbered(tmp_path / "a.mp4", 60)
     report = load_reference(path, config(frames=80, width=100, height=60)).report
