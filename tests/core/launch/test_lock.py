@@ -1,7 +1,13 @@
+import errno
+import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
+import pytest
+
+from vmt.launch import lock
 from vmt.launch.lock import only_one
 
 HOLD = """
@@ -36,3 +42,15 @@ def test_lock_is_waited_for_and_dropped_when_its_holder_is_killed(tmp_path, caps
     assert got.wait(30)
     waiter.join()
     assert "waiting" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_without_locks_it_goes_on_and_says_so_once(tmp_path, monkeypatch, capsys, code):
+    def flock(descriptor, how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(lock, "fcntl", SimpleNamespace(flock=flock, LOCK_EX=2, LOCK_NB=4))
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: pytest.fail("waits for nobody"))
+    with only_one(tmp_path / "setup.lock"):
+        pass
+    assert capsys.readouterr().out.count("cannot be locked") == 1
