@@ -10,9 +10,9 @@ import subprocess
 import tempfile
 import time
 import urllib.error
-import urllib.request
 from pathlib import Path
 
+from .local_http import open_local
 from .run_result import ServerError
 
 START_HOST = Path(__file__).with_name("start_host.py")
@@ -89,7 +89,7 @@ class HostProcess:
         while time.monotonic() < deadline:
             self.check()
             try:
-                with urllib.request.urlopen(f"http://{ADDRESS}:{self.port}/system_stats", timeout=10) as answer:
+                with open_local(f"http://{ADDRESS}:{self.port}/system_stats", timeout=10) as answer:
                     # The folder is ours alone: an answer that names it does not come from another ComfyUI.
                     if str(self._temp) in json.load(answer)["system"]["argv"]:
                         return

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .host_process import ADDRESS, HostProcess
+from .local_http import open_local
 from .run_result import NodeFailed, PromptInterrupted, PromptRefused, RunResult, ServerError, outcome, refusal
 from .websocket import EventStream
 
@@ -49,7 +50,7 @@ class Server:
         headers = {"Content-Type": content_type} if body is not None else {}
         asked = urllib.request.Request(self.url + path, data=body, headers=headers)
         try:
-            with urllib.request.urlopen(asked, timeout=120) as answer:
+            with open_local(asked, timeout=120) as answer:
                 return answer.read()
         except urllib.error.HTTPError:
             raise

@@ -1,6 +1,12 @@
 """Following a run's events in awkward orders. The real server is in tests/host."""
 
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+
+import pytest
 
 from vmt.launch.server import Server
 
@@ -53,3 +59,37 @@ def test_events_of_another_run_and_bare_status_are_ignored(monkeypatch):
     ]
     seen, seconds = follow(events, monkeypatch, in_history=None)
     assert seen == [("1", 0, 0), ("1", 2, 5)] and set(seconds) == {"1"}
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Stands for the host where only the way to it counts: tells what folder it was started with."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"system": {"argv": ["its temp"]}}).encode())
+
+    def log_message(self, *what):
+        pass
+
+
+@pytest.fixture
+def port():
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_proxy_for_the_world_outside_is_not_asked_for_our_own_server(monkeypatch, port):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    server = Server(Path(sys.executable), Path("tree"), Path("base"))
+    monkeypatch.setattr(server.process, "check", lambda: None)
+    server.process.port, server.process._temp = port, Path("its temp")
+    server.process._wait_until_ready(5)
+    assert server.get("/system_stats")["system"]["argv"] == ["its temp"]
