@@ -57,15 +57,15 @@ class CompareMethods(io.ComfyNode):
 
         connected = [name for name in SOCKETS if outputs.get(name) is not None]
         called = [line.strip() for line in names.splitlines() if line.strip()]
-        if len(called) > len(connected) or len(set(called)) < len(called):
+        letters = [name.removeprefix("output_") for name in connected[len(called) :]]
+        if len(called) > len(connected) or len({*called, *letters}) < len([*called, *letters]):
             raise InputError(
                 f"{len(called)} names ({', '.join(called)}) were given for {len(connected)} results; at most one for "
-                "each, all different, is allowed. Change the names."
+                f"each, all different and none the letter of a result without a name ({', '.join(letters) or 'none'}), "
+                "is allowed. Change the names."
             )
-        called += [name.removeprefix("output_") for name in connected[len(called) :]]
-        comparison = compare(
-            reference, {name: outputs[socket] for name, socket in zip(called, connected, strict=True)}, unguided
-        )
+        named = zip([*called, *letters], connected, strict=True)
+        comparison = compare(reference, {name: outputs[socket] for name, socket in named}, unguided)
         table, sheet = comparison.table(), comparison.sheet()
         show_on_node(table)
         figures = json.dumps({"results": comparison.figures, "skipped": comparison.skipped}, indent=1)

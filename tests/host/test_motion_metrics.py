@@ -149,3 +149,7 @@ class TestCompareMethods:
     def test_names_that_do_not_fit(self, compare, names):
         with pytest.raises(NodeFailed, match=r"2 names .* were given for 1 results"):
             compare(names, reference=RIGHT, output_a=SAME)
+
+    def test_a_name_that_is_the_letter_of_another_result(self, compare):
+        with pytest.raises(NodeFailed, match=r"1 names \(b\) were given for 2 results.*without a name \(b\)"):
+            compare("b", reference=RIGHT, output_a=SAME, output_b=LEFT)

@@ -23,6 +23,7 @@ TABLE = {  # figure -> heading, decimals
     "leakage": ("leakage", 2),
     "warp_error": ("warp error", 3),
 }
+REFERENCE = "reference"  # what the sheet calls it
 TILE = 192  # pixels; larger frames are made smaller on the sheet
 COLUMNS = 9
 
@@ -41,9 +42,8 @@ class Comparison:
         names = [name for name in TABLE if any(name in figures for figures in self.figures.values())]
         lines = ["| result | " + " | ".join(TABLE[name][0] for name in names) + " |", "|---" * (len(names) + 1) + "|"]
         for result, figures in self.figures.items():
-            lines.append(
-                f"| {result} | " + " | ".join(_cell(figures.get(name), TABLE[name][1]) for name in names) + " |"
-            )
+            cells = [result.replace("|", "\\|"), *(_cell(figures.get(name), TABLE[name][1]) for name in names)]
+            lines.append("| " + " | ".join(cells) + " |")
         return "\n".join(lines + [f"\n{name} was left out: {reason}" for name, reason in self.skipped.items()])
 
     def sheet(self) -> torch.Tensor:
@@ -60,10 +60,15 @@ def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparis
     Args:
         reference: (T,H,W,3) float 0..1; outputs: name -> frames of the same form; unguided: as in `report_motion`.
     Raises:
-        InputError: a reference of one frame, no output at all, or none that fits.
+        InputError: a reference of one frame, an output named "reference", no output at all, or none that fits.
     """
+    if REFERENCE in outputs:
+        raise InputError(
+            f"A result is called {REFERENCE!r}; any other name is allowed, since the sheet calls the reference so. "
+            "Change the name."
+        )
     measured = ClipMotion.of(reference)
-    figures, skipped, frames = {}, {}, {"reference": measured.frames}
+    figures, skipped, frames = {}, {}, {REFERENCE: measured.frames}
     for name, output in outputs.items():
         try:
             figures[name] = report_motion(measured, output, unguided).figures

@@ -22,6 +22,14 @@ def test_table_and_sheet():
     assert sheet.shape[1] > 4 * 72 and sheet.shape[2] > 9 * 96
 
 
+def test_names_spoil_neither_table_nor_sheet():
+    lines = compare(REFERENCE, {"a|b": REFERENCE}).table().splitlines()
+    assert lines[2].startswith("| a\\|b | ")
+    assert lines[2].replace("\\|", "").count("|") == lines[0].count("|")
+    with pytest.raises(InputError, match="A result is called 'reference'"):
+        compare(REFERENCE, {"reference": REFERENCE})
+
+
 def test_leakage_needs_the_unguided_clip():
     table = compare(REFERENCE, RESULTS, unguided=RESULTS["half"]).table()
     assert "leakage" in table.splitlines()[0]
