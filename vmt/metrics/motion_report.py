@@ -118,7 +118,8 @@ def _motion(figures) -> str:
         return "Motion: nothing that could be followed moves in the reference."
     shown = [f"at the same places {here:+.2f}"] if here is not None else []
     shown += [f"path of what moves {path:+.2f}"] if path is not None else []
-    best = max(value for value in (here, path) if value is not None)
+    told = [value for value in (here, path) if value is not None]
+    best = max(told)
     if best >= 0.8 and (here is None or here < 0.5):
         words = "takes the reference's path, at another place or another size"
     elif best >= 0.8:
@@ -127,10 +128,10 @@ def _motion(figures) -> str:
         words = "follows the reference in part"
     elif best >= 0.2:
         words = "hardly follows the reference"
-    elif best > -0.2:
-        words = "does not follow the reference"
-    else:
+    elif min(told) <= -0.2:
         words = "moves against the reference"
+    else:
+        words = "does not follow the reference"
     return f"Motion: the result {words} ({', '.join(shown)}; 1 is equal, 0 unrelated, -1 opposite)."
 
 

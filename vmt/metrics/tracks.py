@@ -54,10 +54,16 @@ class Tracks:
         return self.known & (np.linalg.norm(self.steps, axis=-1) >= least)
 
 
-def grid_points(size: tuple[int, int]) -> np.ndarray:
-    """Points (N,2) (row, col) spread evenly over a (height, width) frame, none on its border."""
+def grid_shape(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the points of a (height, width) frame."""
     spacing = max(LEAST_SPACING, max(size) / GRID)
-    axes = [(np.arange(int(side // spacing)) + 0.5) * side / int(side // spacing) - 0.5 for side in size]
+    return int(size[0] // spacing), int(size[1] // spacing)
+
+
+def grid_points(size: tuple[int, int]) -> np.ndarray:
+    """Points (N,2) (row, col) spread evenly over a (height, width) frame, none on its border, row by row."""
+    shape = grid_shape(size)
+    axes = [(np.arange(count) + 0.5) * side / count - 0.5 for side, count in zip(size, shape, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
 
 

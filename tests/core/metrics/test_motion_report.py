@@ -6,7 +6,7 @@ from vmt.errors import InputError
 from vmt.metrics.motion_report import in_words, report_motion
 from vmt.metrics.moving_region import moving_centre
 from vmt.metrics.track_picture import OUTPUT, REFERENCE, draw_tracks
-from vmt.metrics.tracks import follow_grid
+from vmt.metrics.tracks import Tracks, follow_grid, grid_points, grid_shape
 
 STILL = moved(pan(0, 0))
 RIGHT, LEFT = ((20, 8), (0, 4)), ((20, 40), (0, -4))
@@ -23,6 +23,25 @@ def test_path_of_what_moves():
     assert np.abs(path - expected).max() < 3
     path, seen = moving_centre(follow_grid(STILL))
     assert not seen.any() and (path == (35.5, 47.5)).all()
+
+
+def steps_at(*moves):
+    """Tracks of one step over frames of 72x96: (rows, columns, (down, right)) of the grid move so, the rest stands."""
+    steps = np.zeros((*grid_shape((72, 96)), 2), np.float32)
+    for rows, columns, step in moves:
+        steps[rows, columns] = step
+    start = grid_points((72, 96))
+    points = np.stack([start, start + steps.reshape(-1, 2)], 1)[None]
+    return Tracks(points, np.ones(points.shape[:3], bool), (72, 96))
+
+
+def test_points_that_move_by_themselves_are_no_thing():
+    thing, strays = (slice(4, 7), slice(4, 7), (0, 2)), [(1, 20, (2, 0)), (15, 3, (0, 2)), (5, 7, (0, -2))]
+    path, seen = moving_centre(steps_at(*strays))
+    assert not seen.any() and (path == (35.5, 47.5)).all()
+    for moves in ([thing], [thing, *strays], [thing, (5, 5, (0, 2.9))]):
+        path, seen = moving_centre(steps_at(*moves))
+        assert seen.all() and np.abs(path - (21.5, 21.5)).max() < 0.1
 
 
 def test_every_figure_is_a_number_or_undefined():
@@ -43,6 +62,12 @@ def test_every_figure_is_a_number_or_undefined():
 def test_words_for_the_motion(output, words):
     figures = figures_of(with_patch(STILL, *RIGHT), output)
     assert words in in_words(figures).splitlines()[0]
+
+
+@pytest.mark.parametrize("here, path", [(-0.8, -0.1), (-0.8, None), (0.1, -0.8), (None, -0.3)])
+def test_either_figure_may_tell_that_it_moves_against(here, path):
+    figures = figures_of(STILL, STILL) | {"located_correlation": here, "centred_correlation": path}
+    assert "moves against the reference" in in_words(figures)
 
 
 def test_words_for_speed_camera_look_and_steadiness():
