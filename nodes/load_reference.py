@@ -36,7 +36,8 @@ class LoadReferenceVideo(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=list_videos(),
+                    # Without any option the page sends no file at all, and the host then refuses a connected VIDEO too.
+                    options=list_videos() or [""],
                     upload=io.UploadType.video,
                     tooltip="A video of the input folder: mp4, mov, mkv, webm, avi, gif and others. Not used when a "
                     "VIDEO is connected.",

@@ -67,6 +67,19 @@ def test_file_list_and_upload_button(host):
     assert "listed.mkv" in options["options"] and "listed.txt" not in options["options"]
 
 
+def test_with_no_file_to_choose_a_connected_video_is_taken(executor, host, tmp_path, monkeypatch):
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "input_directory", str(tmp_path))
+    _, options = host.nodes.NODE_CLASS_MAPPINGS["VMT_LoadReferenceVideo"].INPUT_TYPES()["required"]["file"]
+    assert options["options"] == [""] and options["video_upload"] is True
+    prompt = graph(file=options["options"][0], video=["video", 0])
+    prompt["video"] = {"class_type": "CreateVideo", "inputs": {"images": ["images", 0], "fps": 16.0}}
+    assert executor.run(prompt, give={"images": torch.rand(9, 32, 48, 3)}, want=WANT).got["frame_count"] == 9
+    with pytest.raises(PromptRefused, match="No video is chosen"):
+        executor.run(graph(file=""), want=WANT)
+
+
 def test_a_file_in_a_subfolder_and_in_the_output_folder(executor, folder):
     (folder / "sub").mkdir(exist_ok=True)
     clips.write_numbered(folder / "sub" / "b.mp4", 9)
