@@ -1,7 +1,9 @@
 """Compare Methods: several results of one reference in one table and one picture."""
 
 import json
+from functools import partial
 
+import comfy.utils
 from comfy_api.latest import io, ui
 
 from ..vmt.errors import InputError
@@ -54,6 +56,7 @@ class CompareMethods(io.ComfyNode):
     def execute(cls, reference, names="", unguided=None, **outputs) -> io.NodeOutput:
         check_opencv()
         from ..vmt.metrics.comparison import compare
+        from ..vmt.metrics.motion_report import PASSES
 
         connected = [name for name in SOCKETS if outputs.get(name) is not None]
         called = [line.strip() for line in names.splitlines() if line.strip()]
@@ -64,8 +67,9 @@ class CompareMethods(io.ComfyNode):
                 f"each, all different and none the letter of a result without a name ({', '.join(letters) or 'none'}), "
                 "is allowed. Change the names."
             )
-        named = zip([*called, *letters], connected, strict=True)
-        comparison = compare(reference, {name: outputs[socket] for name, socket in named}, unguided)
+        results = {name: outputs[socket] for name, socket in zip([*called, *letters], connected, strict=True)}
+        bar = comfy.utils.ProgressBar((1 + len(results)) * PASSES * (len(reference) - 1))
+        comparison = compare(reference, results, unguided, on_step=partial(bar.update, 1))
         table, sheet = comparison.table(), comparison.sheet()
         show_on_node(table)
         figures = json.dumps({"results": comparison.figures, "skipped": comparison.skipped}, indent=1)

@@ -1,7 +1,9 @@
 """Motion Metrics: does the result move as its reference does, and what else came over."""
 
 import json
+from functools import partial
 
+import comfy.utils
 from comfy_api.latest import io, ui
 
 from ..vmt.errors import InputError
@@ -56,12 +58,13 @@ class MotionMetrics(io.ComfyNode):
     @classmethod
     def execute(cls, reference, output, unguided=None, clip_vision=None, text=None) -> io.NodeOutput:
         check_opencv()
-        from ..vmt.metrics.motion_report import in_words, report_motion
+        from ..vmt.metrics.motion_report import PASSES, in_words, report_motion
         from ..vmt.metrics.track_picture import draw_tracks
 
         if text is not None and clip_vision is None:
             raise InputError("A text is connected and no clip_vision; both are needed. Connect Load CLIP Vision.")
-        report = report_motion(reference, output, unguided)
+        bar = comfy.utils.ProgressBar(2 * PASSES * (len(output) - 1))
+        report = report_motion(reference, output, unguided, on_step=partial(bar.update, 1))
         figures = report.figures
         if clip_vision is not None:
             prompt = None if text is None else embed_text(text)

@@ -8,7 +8,7 @@ import torch
 from clip_files import TEXT, VISION, write_clip
 from moving_clips import moved, pan, with_patch
 
-from vmt.launch.run_result import NodeFailed
+from vmt.launch.run_result import NodeFailed, PromptInterrupted
 from vmt.video import write_video
 
 SIZE = (96, 128)
@@ -77,6 +77,27 @@ def test_clips_that_do_not_fit_are_refused_in_words(measure):
         with pytest.raises(NodeFailed, match=words) as refused:
             measure(reference=RIGHT, output=output)
         assert refused.value.exception_type.endswith("InputError")
+
+
+@pytest.mark.parametrize("node", ["VMT_MotionMetrics", "VMT_CompareMethods"])
+def test_progress_is_shown_and_cancelling_ends_it(executor, host, node):
+    give = {name: torch.from_numpy(frames).float() for name, frames in (("reference", RIGHT), ("result", SAME))}
+    inputs = {"output": ["result", 0]} if node == "VMT_MotionMetrics" else {"output_a": ["result", 0], "names": ""}
+    asks = {"class_type": node, "inputs": {"reference": ["reference", 0], **inputs}}
+    executor.forget()
+    bars = [data for event, data in executor.run({"asks": asks}, give=give).events if event == "progress"]
+    assert bars[0]["value"] == 1 and bars[-1]["value"] == bars[-1]["max"]
+    seen = []
+
+    def cancel(event, data):
+        if event == "progress":
+            seen.append(data["value"])
+            host.nodes.interrupt_processing()
+
+    executor.forget()
+    with pytest.raises(PromptInterrupted):
+        executor.run({"asks": asks}, give=give, on_event=cancel)
+    assert len(seen) == 1
 
 
 CLIP_LOADS = {

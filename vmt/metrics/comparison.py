@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -30,12 +30,12 @@ COLUMNS = 9
 
 @dataclass(frozen=True)
 class Comparison:
-    """figures: name -> figures of `report_motion`; skipped: name -> why it could not be measured; frames: of those that
-    could, the reference first."""
+    """figures: name -> figures of `report_motion`; skipped: name -> why it could not be measured; tiles: name -> frames
+    (T,h,w,3) of those that could, the reference first, small as the sheet shows them."""
 
     figures: dict[str, dict[str, float | None]]
     skipped: dict[str, str]
-    frames: dict[str, np.ndarray]
+    tiles: dict[str, np.ndarray]
 
     def table(self) -> str:
         """Markdown: a row for each result, then what was skipped and why."""
@@ -48,17 +48,18 @@ class Comparison:
 
     def sheet(self) -> torch.Tensor:
         """The clips under one another, frame by frame: (1,H,W,3) float32 0..1."""
-        rows = {
-            name: torch.from_numpy(np.stack([_tile(frame) for frame in clip])) for name, clip in self.frames.items()
-        }
+        rows = {name: torch.from_numpy(clip) for name, clip in self.tiles.items()}
         return torch.from_numpy(np.asarray(contact_sheet(rows, COLUMNS), np.float32) / 255)[None]
 
 
-def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparison:
+def compare(
+    reference, outputs: Mapping[str, object], unguided=None, on_step: Callable[[], None] | None = None
+) -> Comparison:
     """Measure each of the outputs against the reference. One that does not fit is skipped, and the reason is kept.
 
     Args:
         reference: (T,H,W,3) float 0..1; outputs: name -> frames of the same form; unguided: as in `report_motion`.
+        on_step: as in `ClipMotion.of`, for the reference and each output that fits.
     Raises:
         InputError: a reference of one frame, an output named "reference", no output at all, or none that fits.
     """
@@ -67,12 +68,14 @@ def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparis
             f"A result is called {REFERENCE!r}; any other name is allowed, since the sheet calls the reference so. "
             "Change the name."
         )
-    measured = ClipMotion.of(reference)
-    figures, skipped, frames = {}, {}, {REFERENCE: measured.frames}
+    measured = ClipMotion.of(reference, on_step)
+    unguided = None if unguided is None else as_frames(unguided)
+    figures, skipped, tiles = {}, {}, {REFERENCE: _tiles(measured.frames)}
     for name, output in outputs.items():
         try:
-            figures[name] = report_motion(measured, output, unguided).figures
-            frames[name] = as_frames(output)
+            output = as_frames(output)
+            figures[name] = report_motion(measured, output, unguided, on_step).figures
+            tiles[name] = _tiles(output)
         except InputError as error:
             skipped[name] = str(error)
     if not figures:
@@ -80,13 +83,15 @@ def compare(reference, outputs: Mapping[str, object], unguided=None) -> Comparis
         raise InputError(
             f"{len(outputs)} results were given; one that can be measured is needed. Connect one. {reasons}"
         )
-    return Comparison(figures, skipped, frames)
+    return Comparison(figures, skipped, tiles)
 
 
 def _cell(value: float | None, decimals: int) -> str:
     return "undefined" if value is None else f"{value:.{decimals}f}"
 
 
-def _tile(frame: np.ndarray) -> np.ndarray:
-    scale = TILE / max(frame.shape[:2])
-    return frame if scale >= 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+def _tiles(frames: np.ndarray) -> np.ndarray:
+    scale = TILE / max(frames.shape[1:3])
+    if scale >= 1:
+        return frames
+    return np.stack([cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for frame in frames])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from .tracks import Tracks, follow_grid
 from .trajectory import centred_correlation
 
 LEAST_FRAMES = 2
+PASSES = 4  # over a clip: three sets of tracks and the warp error
 TRAIL = 8  # steps after which the points that are drawn are set out again
 # More alike than without guidance by the first is seen by eye; a thing that goes where the reference's goes alone makes
 # it up to the second (seven drawn single objects of the bench: .01 to .32).
@@ -48,24 +50,24 @@ class ClipMotion:
     warp_error: float | None
 
     @classmethod
-    def of(cls, frames) -> ClipMotion:
-        """frames: (T,H,W,3) float 0..1. Raises InputError for a single frame."""
+    def of(cls, frames, on_step: Callable[[], None] | None = None) -> ClipMotion:
+        """frames: (T,H,W,3) float 0..1. on_step: called after each of the T-1 steps of each of the `PASSES`; what it
+        raises ends the measuring. Raises InputError for a single frame."""
         frames = as_frames(frames)
         if len(frames) < LEAST_FRAMES:
             raise InputError(f"A clip has {len(frames)} frame; motion needs {LEAST_FRAMES}. Connect a video's frames.")
-        field = follow_grid(frames)
+        field, whole, trails = (follow_grid(frames, run, on_step) for run in (1, None, TRAIL))
         camera = fit_camera(field)
-        whole, trails = (follow_grid(frames, run=run) for run in (None, TRAIL))
-        return cls(frames, field, camera, without_camera(field, camera), whole, trails, warp_error(frames))
+        return cls(frames, field, camera, without_camera(field, camera), whole, trails, warp_error(frames, on_step))
 
 
-def report_motion(reference, output, unguided=None) -> MotionReport:
+def report_motion(reference, output, unguided=None, on_step: Callable[[], None] | None = None) -> MotionReport:
     """Compare a result with the clip whose motion it was to take.
 
     Args:
         reference, output: (T,H,W,3) float 0..1 of one form, T >= 2; the reference may be a `ClipMotion`. unguided: the
             same prompt and seed without guidance, which tells leakage from what the prompt itself shares with the
-            reference.
+            reference. on_step: as in `ClipMotion.of`, for each clip of the two that is measured here.
     Raises:
         InputError: clips of other lengths or sizes, or of one frame.
     """
@@ -74,7 +76,8 @@ def report_motion(reference, output, unguided=None) -> MotionReport:
     if unguided is not None:
         clips["unguided"] = as_frames(unguided)
     _check(clips)
-    theirs, mine = reference if measured else ClipMotion.of(reference), ClipMotion.of(output)
+    theirs = reference if measured else ClipMotion.of(clips["reference"], on_step)
+    mine = ClipMotion.of(clips["output"], on_step)
     figures: dict[str, float | None] = {
         **located_correlation(theirs.field, mine.field),
         **located_errors(theirs.field, mine.field),

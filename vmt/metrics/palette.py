@@ -18,7 +18,8 @@ _SHADES = (-0.30, 0.47)
 
 
 def as_frames(frames) -> np.ndarray:
-    """Frames (T,H,W,3), tensor or array, as float32 numpy in 0..1.
+    """Frames (T,H,W,3), tensor or array, as float32 numpy in 0..1: the given ones, not to be written into, if they are
+    that already.
 
     Raises:
         InputError: another number of axes or channels, no frames, or values that are not finite.
@@ -30,11 +31,19 @@ def as_frames(frames) -> np.ndarray:
         raise InputError(
             f"Frames of shape {frames.shape} were given; (T,H,W,3) is needed. Take one clip, channels last."
         )
-    if not np.isfinite(frames).all():
+    low, high = frames.min(), frames.max()  # NaN if one is
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(
             "The frames hold NaN or infinite values; only finite ones can be measured. Decode the clip again."
         )
-    return frames.clip(0, 1)
+    # A view with gaps is copied too, so that sums are taken in the order of memory and round alike.
+    is_dense = frames.strides == np.empty_like(frames).strides
+    return frames if 0 <= low and high <= 1 and is_dense else frames.clip(0, 1)
+
+
+def as_pictures(frames: np.ndarray) -> list[np.ndarray]:
+    """Frames of `as_frames` as uint8 0..255, each by itself: floats of a whole clip would take four times as much."""
+    return [(frame * 255).round().astype(np.uint8) for frame in frames]
 
 
 def shade(frames: np.ndarray, ground: str) -> np.ndarray:

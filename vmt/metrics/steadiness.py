@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
 from ..errors import InputError
-from .palette import as_frames
+from .palette import as_frames, as_pictures
 
 RETURN_PX = 1.0  # a pixel whose way there and back ends further away was hidden
 
@@ -21,15 +23,14 @@ def flicker(frames) -> float | None:
     return float(np.abs(np.diff(frames, axis=0)).mean()) if len(frames) > 1 else None
 
 
-def warp_error(frames) -> float | None:
+def warp_error(frames, on_step: Callable[[], None] | None = None) -> float | None:
     """Mean absolute difference of each frame to the one before it, moved by their optical flow; hidden pixels left out.
 
     What remains is flicker and melting, whatever moves. The flow is DIS (arXiv 1603.03590). None for a single frame,
-    or where all is hidden.
+    or where all is hidden. on_step: called after each step from one frame to the next; what it raises ends it.
     """
     frames = as_frames(frames)
-    pictures = (frames * 255).round().astype(np.uint8)
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in as_pictures(frames)]
     errors = []
     for t in range(len(frames) - 1):
         backward, forward = _flow(grey[t + 1], grey[t]), _flow(grey[t], grey[t + 1])
@@ -37,6 +38,8 @@ def warp_error(frames) -> float | None:
         seen = np.linalg.norm(backward + returned, axis=-1) <= RETURN_PX
         if seen.any():
             errors.append(float(np.abs(frames[t + 1] - warped)[seen].mean()))
+        if on_step:
+            on_step()
     return float(np.mean(errors)) if errors else None
 
 

@@ -8,13 +8,14 @@ Legend: R runs, N points of the grid, L frames of a run, T frames of the clip.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ..errors import InputError
-from .palette import as_frames
+from .palette import as_frames, as_pictures
 
 GRID = 55  # points of the longer side, as in the motion-fidelity code of DMT (arXiv 2311.17009)
 LEAST_SPACING = 4  # pixels: on small frames fewer points, which would only repeat each other
@@ -67,27 +68,28 @@ def grid_points(size: tuple[int, int]) -> np.ndarray:
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
 
 
-def follow_grid(frames, run: int | None = 1) -> Tracks:
+def follow_grid(frames, run: int | None = 1, on_step: Callable[[], None] | None = None) -> Tracks:
     """Follow the grid through a clip.
 
     Args:
         frames: (T,H,W,3) float 0..1, tensor or array, T >= 1 and no side below 16.
         run: steps after which the grid is set out again; None follows it from the first frame to the last. The last
             run may be shorter; what it lacks is invisible.
+        on_step: called after each step from one frame to the next; what it raises ends the following.
     Returns:
         Tracks of ceil((T-1)/run) runs; none for a single frame.
     Raises:
         InputError: frames of another form, too small ones, or a run below 1.
     """
-    pictures = (as_frames(frames) * 255).round().astype(np.uint8)
-    num_frames, *size = pictures.shape[:3]
+    frames = as_frames(frames)
+    num_frames, *size = frames.shape[:3]
     run = max(1, num_frames - 1) if run is None else run
     if min(size) < 16 or run < 1:
         raise InputError(
             f"Frames of {size[0]}x{size[1]} and runs of {run} steps were given; 16x16 and 1 are the least. Enlarge the "
             "clip or lengthen the runs."
         )
-    start = grid_points(size)
+    pictures, start = as_pictures(frames), grid_points(size)
     runs = range(0, num_frames - 1, run)
     points = np.tile(start[None, :, None], (len(runs), 1, run + 1, 1))
     visible = np.zeros(points.shape[:3], bool)
@@ -99,6 +101,8 @@ def follow_grid(frames, run: int | None = 1) -> Tracks:
             points[r, :, step + 1 :] = here[:, None]
             points[r, seen, step + 1 :] = there[:, None]
             visible[r, seen, step + 1] = found
+            if on_step:
+                on_step()
     return Tracks(points, visible, tuple(size))
 
 

@@ -3,7 +3,8 @@ import pytest
 from moving_clips import moved, pan
 
 from vmt.errors import InputError
-from vmt.metrics.comparison import compare
+from vmt.metrics.comparison import TILE, compare
+from vmt.metrics.motion_report import PASSES
 
 REFERENCE = moved(pan(0, 3))
 RESULTS = {"same way": moved(pan(0, 3), seed=1), "half": moved(pan(0, 1.5), seed=1), "back": moved(pan(0, -3), seed=1)}
@@ -37,7 +38,10 @@ def test_leakage_needs_the_unguided_clip():
 
 def test_large_frames_are_made_smaller_on_the_sheet():
     large = np.repeat(np.repeat(REFERENCE[:2], 8, 1), 8, 2)
-    assert compare(large, {"a": large}).sheet().shape[2] < 600
+    told = []
+    comparison = compare(large, {"a": large, "short": large[:1]}, on_step=lambda: told.append(1))
+    assert comparison.sheet().shape[2] < 600 and len(told) == 2 * PASSES
+    assert all(max(tiles.shape[1:3]) <= TILE for tiles in comparison.tiles.values())
 
 
 def test_what_does_not_fit_is_left_out_and_said():

@@ -3,7 +3,7 @@ import pytest
 from moving_clips import about_centre, moved, pan, with_patch
 
 from vmt.errors import InputError
-from vmt.metrics.motion_report import in_words, report_motion
+from vmt.metrics.motion_report import PASSES, ClipMotion, in_words, report_motion
 from vmt.metrics.moving_region import moving_centre
 from vmt.metrics.track_picture import OUTPUT, REFERENCE, draw_tracks
 from vmt.metrics.tracks import Tracks, follow_grid, grid_points, grid_shape
@@ -114,3 +114,25 @@ def test_clips_that_do_not_fit_are_refused():
         report_motion(STILL, STILL, STILL[:8])
     with pytest.raises(InputError, match="1 frame; motion needs 2"):
         report_motion(STILL[:1], STILL[:1])
+
+
+def test_every_step_of_every_pass_is_told_and_may_be_the_last():
+    told = []
+    report_motion(STILL, STILL, STILL, on_step=lambda: told.append(1))
+    assert len(told) == 2 * PASSES * 8
+    report_motion(ClipMotion.of(STILL), STILL, on_step=lambda: told.append(1))
+    assert len(told) == 3 * PASSES * 8
+
+    class Cancelled(Exception):
+        pass
+
+    def cancel():
+        told.append(1)
+        if len(told) == last:
+            raise Cancelled
+
+    for last in (1, 9, 3 * 8 + 2):  # in the first pass, the second and the last
+        told.clear()
+        with pytest.raises(Cancelled):
+            ClipMotion.of(STILL, cancel)
+        assert len(told) == last

@@ -2,6 +2,7 @@ from random import Random
 
 import numpy as np
 import pytest
+import torch
 
 from vmt.demo.vocabulary import COLOURS, GROUNDS, TEXTURES
 from vmt.errors import InputError
@@ -63,3 +64,12 @@ def test_nan_is_refused():
     frames[0, 1, 2, 0] = np.nan
     with pytest.raises(InputError, match="NaN"):
         as_frames(frames)
+
+
+def test_frames_that_fit_are_not_copied():
+    frames = np.random.default_rng(0).random((3, 8, 10, 3), np.float32)
+    for given in (frames, torch.from_numpy(frames), frames.transpose(0, 2, 1, 3)):
+        assert np.shares_memory(as_frames(given), frames) and (as_frames(given) == np.asarray(given)).all()
+    for given in (frames + 0.5, frames - 0.5, frames.astype(np.float64), frames[:, :, :9]):
+        taken = as_frames(given)
+        assert not np.shares_memory(taken, frames) and (taken == given.astype(np.float32).clip(0, 1)).all()
