@@ -65,6 +65,12 @@ def test_uploaded_file_is_found_by_a_loader(server, tmp_path):
     assert server.fetch(server.run(graph).files("2")[0]).startswith(b"\x89PNG")
 
 
+def test_a_file_of_more_than_the_host_takes_by_itself_is_uploaded(server, tmp_path):
+    with open(tmp_path / "large.mp4", "wb") as file:
+        file.truncate(101 * 2**20)
+    assert server.upload(tmp_path / "large.mp4") == "large.mp4"
+
+
 def test_refused_graph_names_node_and_input(server):
     graph = picture()
     del graph["1"]["inputs"]["width"]

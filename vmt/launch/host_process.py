@@ -17,6 +17,7 @@ from .run_result import ServerError
 
 START_HOST = Path(__file__).with_name("start_host.py")
 ADDRESS = "127.0.0.1"
+LARGEST_UPLOAD = 100_000  # MB; by itself the host takes 100, less than many a clip
 
 
 def command(python: Path, tree: Path, arguments: list[str]) -> list[str]:
@@ -70,6 +71,7 @@ class HostProcess:
         self._temp = Path(tempfile.mkdtemp(prefix="temp-", dir=self.base))
         options = ["--listen", ADDRESS, "--port", str(self.port), "--base-directory", str(self.base)]
         options += ["--temp-directory", str(self._temp), "--database-url", "sqlite:///:memory:"]
+        options += ["--max-upload-size", str(LARGEST_UPLOAD)]
         options += ["--disable-auto-launch", "--disable-api-nodes", *self.arguments]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         # A group of its own: Ctrl-C reaches the client, which then ends the server in its own time.
