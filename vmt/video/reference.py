@@ -93,7 +93,7 @@ def load_reference(
     _check_memory(len(plan.times), width, height, max_bytes)
     frames = _decode(source, plan, fit, on_frame)
     cuts = [float(plan.times[number]) for number in find_cuts(frames)]
-    return ReferenceClip(frames, plan.fps, _report(source, config, plan, (width, height), cuts))
+    return ReferenceClip(frames, plan.fps, _report(source, config, plan, (width, height), cuts, max_seconds))
 
 
 def _plan(source: Source, config: ReferenceConfig, max_seconds: float) -> SamplingPlan:
@@ -143,7 +143,12 @@ def _decode(source: Source, plan: SamplingPlan, fit, on_frame) -> torch.Tensor:
 
 
 def _report(
-    source: Source, config: ReferenceConfig, plan: SamplingPlan, size: tuple[int, int], cuts: list[float]
+    source: Source,
+    config: ReferenceConfig,
+    plan: SamplingPlan,
+    size: tuple[int, int],
+    cuts: list[float],
+    max_seconds: float,
 ) -> str:
     info, taken = source.info, len(plan.times)
     end = plan.times[-1] + 1 / plan.fps
@@ -163,7 +168,7 @@ def _report(
         parts.append(f"all would be {plan.available} or more, {taken} is the limit")
     elif wanted != taken:
         parts.append(f"{wanted} frames became {taken} (4n+1)")
-    limited_by_video = plan.available < (config.frames or ALL_FRAMES)
+    limited_by_video = plan.available < (config.frames or ALL_FRAMES) and math.isinf(max_seconds)
     if limited_by_video and info.duration and plan.times[0] + plan.available / plan.fps < info.duration - 0.5:
         parts.append(f"the file states {info.duration:.2f} s: it may be cut off")
     if (config.width or size[0], config.height or size[1]) != size:
