@@ -144,7 +144,7 @@ def _selenium():
     try:
         from selenium import webdriver
     except ImportError:
-        _missing("The Python package selenium is not installed; `python3 -m vmt test` installs it.")
+        _missing(f"The Python package selenium is not installed: {sys.executable} -m pip install selenium")
     return webdriver
 
 
