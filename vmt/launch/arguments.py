@@ -12,6 +12,12 @@ def _file(text: str) -> Path:
     path = Path(text).expanduser().resolve()
     if not path.is_file():
         raise argparse.ArgumentTypeError(f"{text} is not a file. Give the path of a video, for example clip.mp4.")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text} cannot be read ({error.strerror}). Change the file's permissions, or give another video."
+        ) from error
     return path
 
 

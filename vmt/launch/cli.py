@@ -24,6 +24,8 @@ usage: python3 -m vmt COMMAND ...
 The first run installs what is needed into .vmt inside this folder (some minutes, 4 GB). With COMFYUI_PATH set to the
 folder of a ComfyUI, that one is used as it is, with its own Python (COMFYUI_PYTHON names it if it is not found).
 """
+# Of these ComfyUI takes one at most.
+MEMORY_OPTIONS = {"--gpu-only", "--highvram", "--normalvram", "--lowvram", "--novram", "--cpu"}
 COMMANDS = ("demo", "test", "comfy", "train", "bench", "evaluate")
 
 
@@ -86,7 +88,7 @@ def work(command: str, rest: list[str]) -> int:
 def comfy_command(host: setup.Host, rest: list[str]) -> list[str]:
     base = base_folder.prepare()
     options = ["--base-directory", str(base), "--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}"]
-    if "--cpu" not in rest and host_process.needs_cpu_flag(host.python):
+    if MEMORY_OPTIONS.isdisjoint(rest) and host_process.needs_cpu_flag(host.python):
         say("No GPU is seen by PyTorch: starting with --cpu.")
         options.append("--cpu")
     say(f"Models go to {base / 'models'}, results to {base / 'output'}. Ctrl-C ends ComfyUI.")

@@ -1,10 +1,12 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from vmt.launch import CLONE, cli
+from vmt.launch import CLONE, arguments, cli
+from vmt.launch.setup import Host
 
 
 def vmt(*arguments, **variables):
@@ -44,6 +46,25 @@ def test_typing_errors_are_told_before_the_setup(arguments, said):
     # A folder that is no ComfyUI: had the set-up begun, that would be the complaint.
     done = vmt(*arguments, COMFYUI_PATH=str(CLONE / "vmt"))
     assert done.returncode in (1, 2) and said in done.stderr and "COMFYUI_PATH" not in done.stderr
+
+
+def test_a_reference_that_may_not_be_read_is_told_as_such(monkeypatch, capsys):
+    def deny(path, mode):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", deny)
+    with pytest.raises(SystemExit):
+        arguments.demo(["--reference", __file__])
+    assert "test_cli.py cannot be read (Permission denied)" in capsys.readouterr().err
+
+
+def test_without_a_gpu_cpu_is_added_unless_an_option_excludes_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(cli.host_process, "needs_cpu_flag", lambda python: True)
+    monkeypatch.setattr(cli.base_folder, "prepare", lambda: tmp_path)
+    host = Host(Path(sys.executable), tmp_path)
+    assert "--cpu" in cli.comfy_command(host, ["--listen"])
+    assert "--cpu" not in cli.comfy_command(host, ["--lowvram"])
+    assert cli.comfy_command(host, ["--cpu"]).count("--cpu") == 1
 
 
 def test_setup_errors_have_no_traceback():
