@@ -93,7 +93,7 @@ def apply_fit(image: torch.Tensor, plan: FitPlan) -> torch.Tensor:
     """
     if tuple(image.shape[:2]) != plan.scaled:
         planes = image.permute(2, 0, 1)[None]
-        if planes.dtype == torch.float16:  # the CPU has no half-precision resize
+        if planes.dtype in (torch.float16, torch.bfloat16):  # the CPU has no half-precision resize
             planes = planes.float()
         planes = F.interpolate(planes, size=plan.scaled, mode="bicubic", antialias=True)
         image = planes[0].permute(1, 2, 0)

@@ -66,6 +66,11 @@ class WebpSource:
             self._file.seek(0)
         try:
             return Image.open(self._file, formats=["WEBP"])
+        except Image.DecompressionBombError as error:
+            raise InputError(
+                f"{self._name} has frames of more than {2 * Image.MAX_IMAGE_PIXELS} pixels, the most that is decoded. "
+                "Scale the video down first."
+            ) from error
         except (UnidentifiedImageError, OSError, ValueError) as error:
             raise InputError(
                 f"{self._name} cannot be opened as WebP: it is damaged or cut off. Export it again, best as mp4."

@@ -74,6 +74,12 @@ def test_odd_differences_are_cut_and_padded_to_the_exact_size():
         assert apply_fit(torch.rand(shown[1], shown[0], 3), plan_fit(shown, (64, 48), fit)).shape == (48, 64, 3)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_scaled_too(dtype):
+    image, plan = ramp(48, 64).to(dtype), plan_fit((64, 48), (32, 32), "crop")
+    assert torch.equal(apply_fit(image, plan), apply_fit(image.float(), plan))
+
+
 def test_downscaling_does_not_alias():
     stripes = torch.zeros(64, 512, 3)
     stripes[:, ::2] = 1.0

@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from PIL import Image
 
 from vmt.errors import InputError
 from vmt.video import open_source
@@ -41,6 +42,13 @@ def test_a_playlist_reaches_no_address(tmp_path, listener, as_bytes):
     with pytest.raises(InputError):
         open_source(io.BytesIO(path.read_bytes()) if as_bytes else path)
     assert not reached
+
+
+def test_a_webp_of_huge_frames_is_not_decoded(tmp_path, monkeypatch):
+    Image.new("RGB", (64, 48)).save(tmp_path / "huge.webp")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(InputError, match=r"huge\.webp has frames of more than 2000 pixels"):
+        open_source(tmp_path / "huge.webp")
 
 
 def test_a_playlist_of_local_files_is_not_followed(clips, tmp_path):
