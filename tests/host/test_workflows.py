@@ -11,6 +11,7 @@ import pytest
 
 from vmt.demo import api_graph, demo_graph
 from vmt.demo.reference_clip import write_reference
+from vmt.guidance.presets import PRESETS
 from vmt.launch import CLONE
 from vmt.video import read_video
 
@@ -179,14 +180,28 @@ def test_new_video_has_the_reference_size_and_length(file):
 def test_some_steps_are_guided(file):
     graph = api_form(file)
     shift = graph[api_graph.only(graph, "ModelSamplingSD3")]["inputs"]["shift"]
-    guiding = [node["inputs"] for node in graph.values() if "sigma_end" in node["inputs"]]
+    guiding = [
+        node["inputs"]
+        for node in graph.values()
+        if "sigma_end" in node["inputs"] and node["class_type"] != "VMT_TunerOptions"
+    ]
     if not guiding and (api_graph.find(graph, "VMT_DecoupledLoraTuner") or api_graph.find(graph, "VMT_LoadMotionLora")):
         pytest.skip("what is tuned into the model needs no steps of its own")
     [sampling] = {node["inputs"]["steps"] for node in graph.values() if "sampler_name" in node["inputs"]}
     linear = [1 - step / sampling for step in range(sampling)]  # the scheduler `simple`
     sigmas = [shift * level / (1 + (shift - 1) * level) for level in linear]
-    [limits] = [(inputs["sigma_end"], inputs.get("sigma_start", 1)) for inputs in guiding]
-    assert sum(limits[0] <= sigma <= limits[1] for sigma in sigmas) >= 3
+    [ranges] = map(guided_ranges, guiding)
+    assert ranges
+    for end, start in ranges:
+        assert sum(end <= sigma <= start for sigma in sigmas) >= 3
+
+
+def guided_ranges(inputs):
+    """(last, first) noise level of each signal that guides; the widgets beside a preset do not change its own."""
+    if inputs.get("preset") not in PRESETS:
+        return [(inputs["sigma_end"], inputs.get("sigma_start", 1))]
+    preset = PRESETS[inputs["preset"]]
+    return [(c.sigma_end, c.sigma_start) for c in (preset.attention, preset.latent) if not c.is_off]
 
 
 def test_every_node_of_the_pack_is_in_a_workflow(nodes):

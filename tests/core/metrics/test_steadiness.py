@@ -34,8 +34,7 @@ def test_any_length(measure):
 
 def test_cuts_are_seen():
     cut = np.concatenate([moved(pan(0, 0, 4)), moved(pan(0, 0, 4), seed=1)])
-    assert flicker(cut) > 0.02
-    assert warp_error(cut) is not None
+    assert flicker(cut) > 0.02 and warp_error(cut) > 0.02
 
 
 def test_diversity_of_equal_and_other_clips():
