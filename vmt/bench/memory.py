@@ -13,16 +13,15 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from ..errors import InputError
 from ..signals.attention_flow import AttentionFlowConfig, attention_flow_loss
 from ..signals.matching import MEMORY_LIMIT
 from ..token_grid import TokenGrid
 from .fake_wan import LiveBytes, unknown_flow
+from .plot import check_picture, new_figure, save
 
 FRAMES, HEADS, CHANNELS = 21, 12, 128  # latent frames; of Wan 2.1 1.3B
 HEIGHTS = (10, 15, 20, 30, 40, 60, 80)  # tokens; widths are 16/9 of them: 160x288 to 1280x2272 pixels
 UNLIMITED = 1 << 60
-PICTURES = (".png", ".svg")
 ROWS: dict[str, tuple[AttentionFlowConfig, int]] = {
     "windows of 5x5": (AttentionFlowConfig(), UNLIMITED),
     "windows of 21x21, shared by 3x4": (AttentionFlowConfig(radius=10, tile=(3, 4)), UNLIMITED),
@@ -41,8 +40,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    if options.picture and options.picture.suffix not in PICTURES:
-        raise InputError(f"{options.picture} is no picture's name; {' or '.join(PICTURES)} is allowed. Change its end.")
+    check_picture(options.picture)
     grids = [TokenGrid(FRAMES, height, round(height * 16 / 9)) for height in HEIGHTS]
     rows = {name: [peak_bytes(grid, *row) for grid in grids] for name, row in ROWS.items()}
     report = {"frames": FRAMES, "tokens_of_a_frame": [grid.per_frame for grid in grids], "peak_bytes": rows}
@@ -72,14 +70,10 @@ def peak_bytes(grid: TokenGrid, config: AttentionFlowConfig, memory_limit: int) 
 
 def plot(report: dict, path: Path) -> None:
     """The report as a plot. Raises InputError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError("--picture needs matplotlib, which is not here. Install it, or leave --picture out.") from None
-    figure = Figure((6, 3.6), layout="constrained")
+    figure = new_figure(6, 3.6)
     axes = figure.add_subplot(xlabel="tokens of a frame", ylabel="peak memory, GB", xscale="log", yscale="log")
     for name, peaks in report["peak_bytes"].items():
         axes.plot(report["tokens_of_a_frame"], [peak / 1e9 for peak in peaks], marker="o", label=name)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path, dpi=130)
+    save(figure, path)

@@ -96,7 +96,7 @@ def _left_out(skipped: dict[str, dict[str, str]]) -> str:
 
 def _dots(category: str, scores: dict[str, dict[str, Figures]]) -> str:
     """Every case of every method as a dot between -1 and 1, linked to the case."""
-    figure = DOTS.get(category, "centred_correlation")
+    figure = dot_figure(category)
     x = _axis(WIDTH - 20)
     height = ROW * (len(scores) + 1)
     drawn = [f"<line x1='{x(v):.0f}' x2='{x(v):.0f}' y1='0' y2='{height - ROW}' stroke='#ddd'/>" for v in (-1, 0, 1)]
@@ -113,6 +113,11 @@ def _dots(category: str, scores: dict[str, dict[str, Figures]]) -> str:
     size = f"width='{WIDTH}' height='{height}' font-size='13'"
     caption = f"{TABLE[figure][0]} of every case; a dot leads to its case"
     return f"<figure><svg {size}>{''.join(drawn)}</svg><figcaption>{caption}</figcaption></figure>"
+
+
+def dot_figure(category: str) -> str:
+    """Which figure tells of a case of the category in one number from -1 to 1 whether it moves as its reference."""
+    return DOTS.get(category, "centred_correlation")
 
 
 def _axis(end: float) -> Callable[[float], float]:

@@ -22,6 +22,7 @@ from ..errors import InputError
 from ..launch import host_tree
 from ..whole_file import whole_file
 from .case import Case, Figures
+from .case_picture import draw_cases
 from .cases import SPLITS, bench_cases
 from .clip_models import clip_models, why_absent
 from .figure_tables import FigureTables
@@ -29,6 +30,7 @@ from .filmed import CATEGORY, filmed_cases
 from .methods import NAMES, load
 from .motions import CATEGORIES
 from .page import write_page
+from .plot import check_picture
 from .report import FLOOR, summary, table, within_noise
 from .runs import BenchRuns, loading
 
@@ -90,6 +92,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
     parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="also every case as a dot, .png or .svg; needs matplotlib"
+    )
     parser.add_argument("--half", action="store_true", help="the host's models in bfloat16: faster on recent CPUs")
     return parser.parse_args(argv)
 
@@ -98,6 +103,7 @@ def main(argv: list[str]) -> int:
     options = parse(argv)
     if options.html and options.figures:
         raise InputError("--html shows videos, and --figures holds none. Give one of them.")
+    check_picture(options.picture)
     for name in options.methods:
         load(name)
     if not options.category:
@@ -143,6 +149,8 @@ def main(argv: list[str]) -> int:
     if options.html:
         runs = BenchRuns(options.out, options.half, workflow=workflow)  # reads what is kept
         print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
+    if options.picture:
+        draw_cases(scores, options.picture)
     tables = {f"{c}, {len(cases[c])} cases": report["categories"][c]["methods"] for c in cases}
     tables["all"] = report["methods"]
     shown = ("\n\n".join(filter(None, (name, table(held), within_noise(held)))) for name, held in tables.items())

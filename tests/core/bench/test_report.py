@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from vmt.bench import command, transfer
+from vmt.bench import case_picture, command, transfer
 from vmt.bench import runs as bench_runs
 from vmt.bench.case import Result
 from vmt.bench.cases import bench_cases
@@ -115,6 +115,19 @@ class TestCommand:
         assert report["categories"]["single_object"]["methods"]["balanced"]["backwards"] == 1.5
         assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
 
+    def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
+        pytest.importorskip("matplotlib")
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        drawn, save = [], case_picture.save
+        monkeypatch.setattr(case_picture, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
+        picture = tmp_path / "cases.svg"
+        options = ["--methods", "free", "--category", "camera,single_object", "--cases", "4", "--picture", str(picture)]
+        assert command.main(["transfer", *options, "--out", str(tmp_path / "o")]) == 0
+        assert picture.read_text().startswith("<?xml")
+        dots = [[len(line.get_offsets()) for line in axes.collections] for axes in drawn[0].axes]
+        assert dots == [[0, 0], [3, 3]], "one case has no figures, and those of cameras are no path"
+
     def test_folder_of_other_settings_is_left_alone(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
         monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
@@ -134,6 +147,7 @@ class TestCommand:
             ["--seeds", "0"],
             ["--prompts", "0"],
             ["--html", "page", "--figures", "tables"],
+            ["--picture", "cases.txt"],
         ],
         ids=lambda o: o[0],
     )
