@@ -3,7 +3,7 @@
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from vmt.launch.run_result import NodeFailed, PromptInterrupted
 
@@ -178,6 +178,56 @@ class TestLeftAsFound:
         assert asked[:3] == ["none", "selective", "block"] and set(asked[3:]) == {"block"}
         for key in whole:
             torch.testing.assert_close(again[key], whole[key], atol=2e-3, rtol=2e-2)
+
+
+@pytest.fixture
+def key_of(pack, given):
+    """key_of(model) -> what names a run on that model, all else being the same."""
+    tuning, presets = pack("nodes.host.tuning"), pack("vmt.lora.presets")
+    roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
+    latent, positive = given["reference"]["samples"], given["positive"]
+    clips, config = tuning.Clips([latent], [], 1.0), presets.TunerConfig()
+
+    def work(held):
+        return tuning._key(held, clips, positive, config, 0, roles)
+
+    def key(model):
+        with torch.inference_mode():
+            return tuning.with_model(model, positive, latent, work)
+
+    return key
+
+
+class TestRunsAreToldApart:
+    def with_lora(self, model, seed, strength=1.0):
+        import comfy.sd
+
+        generator = torch.Generator().manual_seed(seed)
+        base = "diffusion_model.blocks.1.self_attn.q"
+        lora = {f"{base}.lora_{part}.weight": torch.randn(256, 256, generator=generator) for part in ("down", "up")}
+        return comfy.sd.load_lora_for_models(model, None, lora, strength, 0)[0]
+
+    def test_by_what_a_lora_holds(self, key_of, model):
+        keys = [key_of(self.with_lora(model, *lora)) for lora in ((1,), (2,), (1, 0.5))]
+        assert len({key_of(model), *keys}) == 4
+        assert key_of(self.with_lora(model, 1)) == keys[0]
+
+    def test_not_by_whether_the_model_is_loaded(self, key_of, model):
+        import comfy.model_management
+
+        patched = self.with_lora(model, 1)
+        key = key_of(patched)
+        comfy.model_management.unload_all_models()
+        assert key_of(patched) == key
+
+    @pytest.mark.parametrize("layer", ["self_attn.q", "ffn.0"])
+    def test_by_what_was_merged_into_the_weights(self, key_of, model, sample, graph, host, layer):
+        folder = host.base / "models" / "diffusion_models"
+        weights = load_file(folder / "tiny_wan_random.safetensors")
+        weights[f"blocks.1.{layer}.weight"] *= 1.01
+        save_file(weights, folder / f"merged_{layer}.safetensors")
+        merged = sample(graph.loader(f"merged_{layer}.safetensors"), want=("model", 0))
+        assert key_of(merged) != key_of(model)
 
 
 class TestWeightFormats:
