@@ -4,6 +4,7 @@ import os
 
 import comfy.lora
 import comfy.sd
+import comfy.utils
 import folder_paths
 from comfy_api.latest import io
 
@@ -76,8 +77,7 @@ def _check(name: str, tensors: dict, about: dict[str, str], branch: str, model, 
             f"..._{branch}_..., or connect this one as {held}_lora."
         )
     places = comfy.lora.model_lora_keys_unet(model.model, {})
-    weights = model.model.state_dict()
-    unfit = [key for key, tensor in tensors.items() if not _fits(key, tensor, places, weights)]
+    unfit = [key for key, tensor in tensors.items() if not _fits(key, tensor, places, model.model)]
     if unfit or not tensors:
         base = about.get("base_model", "another model, or by another program")
         raise InputError(
@@ -86,10 +86,12 @@ def _check(name: str, tensors: dict, about: dict[str, str], branch: str, model, 
         )
 
 
-def _fits(key: str, tensor, places: dict, weights: dict) -> bool:
+def _fits(key: str, tensor, places: dict, base) -> bool:
     place, _, part = key.partition(".lora_")
     if not part:  # alpha, and what is no matrix
         return key.endswith(".alpha") and key.removesuffix(".alpha") in places
-    weight = weights.get(places.get(place))
     axis = {"down.weight": 1, "A.weight": 1, "up.weight": 0, "B.weight": 0}.get(part)
-    return weight is not None and axis is not None and tensor.shape[axis] == weight.shape[axis]
+    if axis is None or place not in places:
+        return False
+    # Not of the state dict, in which quantised weights have the shape of what they are packed into.
+    return tensor.shape[axis] == comfy.utils.get_attr(base, places[place]).shape[axis]

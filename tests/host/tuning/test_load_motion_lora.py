@@ -97,6 +97,25 @@ def test_files_of_other_programs_that_fit_are_taken(tuned, load, sampled, loras)
     assert torch.equal(sampled(load("theirs.safetensors")), sampled(load(tuned[0])))
 
 
+def test_weights_that_the_state_dict_has_packed(tuned, load, stock, sample, graph, model):
+    """As GGUF and 4-bit files have them: the parameter tells its own shape, the state dict that of the bytes."""
+
+    def pack(layer, state, prefix, *_):
+        state[prefix + "weight"] = state[prefix + "weight"][:, ::2]
+
+    layers = [getattr(block.self_attn, part) for block in model.model.diffusion_model.blocks for part in "qkvo"]
+    hooks = [layer.register_state_dict_post_hook(pack) for layer in layers]
+    try:
+        ours, theirs = (
+            sample(nodes, graph.ksampler(model=("lora", 0)), give={"packed": model})
+            for nodes in (load(tuned[0], model=("packed", 0)), stock(tuned[0], model=("packed", 0)))
+        )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert torch.equal(ours, theirs)
+
+
 class TestRefusals:
     def refused(self, sampled, nodes, said):
         with pytest.raises(NodeFailed, match=said):
