@@ -61,7 +61,7 @@ class Clips:
 def check_tunable(patcher, wan: WanSizes) -> None:
     """Raises UnsupportedModelError for models that need more than a caption, and for weights without a gradient."""
     model = patcher.model.diffusion_model
-    if hasattr(model.blocks[0].self_attn.q.weight, "_qdata"):
+    if any(hasattr(weight, "_qdata") for weight in model.parameters()):
         raise UnsupportedModelError(
             f"The model is {wan} with quantised weights (scaled fp8 or similar), which have no gradient; fp16, bf16, "
             "fp32 and plain fp8 (weight_dtype of Load Diffusion Model) are allowed. Load such a file; the LoRA fits "

@@ -96,7 +96,7 @@ def tune(
     Returns:
         "loss": of every step; "held_out": of every look.
     Raises:
-        StateError: a loss or a gradient is NaN or infinite.
+        StateError: a loss or a gradient is NaN or infinite, or no gradient reaches a part of a branch.
     """
     run = _Run(branches, config, checkpoint, key)
     run.load()
@@ -141,11 +141,17 @@ def _train_stage(
     look_if_due()  # a run may have been stopped between a step and the look after it
     while run.step < stage.steps and not run.stopped:
         loss = attempt(forward_backward)
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if not (math.isfinite(loss) and gradients and all(torch.isfinite(g).all() for g in gradients)):
+        missed = sum(p.grad is None for p in parameters)
+        if missed:
             raise StateError(
-                f"The loss of step {run.step + 1} is {loss} or its gradient is not finite, or does not reach the LoRA; "
-                "tuning needs finite ones. Lower the learning rate, or run the model in bf16 or fp32."
+                f"The gradient of step {run.step + 1} does not reach {missed} of {len(parameters)} matrices of the "
+                "LoRA; tuning needs one through every layer, and some run on kernels without. Load the model in fp16, "
+                "bf16, fp32 or plain fp8, start the host without --fast, and take caching nodes off the MODEL line."
+            )
+        if not (math.isfinite(loss) and all(torch.isfinite(p.grad).all() for p in parameters)):
+            raise StateError(
+                f"The loss of step {run.step + 1} is {loss} or its gradient is not finite; tuning needs finite ones. "
+                "Lower the learning rate, or run the model in bf16 or fp32."
             )
         run.update(loss)
         look_if_due()

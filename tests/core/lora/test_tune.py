@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vmt.errors import StateError
-from vmt.lora.branches import BranchLora
+from vmt.lora.branches import PARTS, BranchLora
 from vmt.lora.tune import Sample, Stage, TuneConfig, hash_of, held_out_loss, tune
 
 BASE = torch.randn(8, 8, generator=torch.Generator().manual_seed(9)) * 0.3
@@ -21,11 +21,12 @@ def new_branches():
 
 
 def predict(branches, x, sigma, rope_factor):
-    """A model of one "q" over the channels."""
+    """A model of one projection of the channels, with the updates of all four parts."""
     tokens = x.movedim(1, -1)
     y = tokens @ BASE
     for branch in branches.values():
-        y = branch.add_to(y, tokens, 0, "q")
+        for part in PARTS:
+            y = branch.add_to(y, tokens, 0, part)
     return y.movedim(-1, 1)
 
 
@@ -102,7 +103,7 @@ class TestTuning:
 
         def watched(x, sigma, rope_factor):
             seen.add((x.shape[2], rope_factor))
-            return x * next(iter(branches.values())).parts["0_q"].up.sum()
+            return x * sum(parameter.sum() for parameter in branches["spatial"].parameters())
 
         branches = new_branches()
         tune(branches, [Stage("spatial", (FRAME, CLIP), 20)], watched, CONFIG)
@@ -216,6 +217,19 @@ def test_nan_stops_with_what_was_learned(tmp_path):
         tune(branches, stages(), breaks, CONFIG, tmp_path / "c")
     assert all(torch.isfinite(value).all() for value in weights(branches).values())
     assert (tmp_path / "c").exists()
+
+
+def test_stops_where_no_gradient_comes_through(tmp_path):
+    """As behind a layer on a kernel without one: the parts in front of it would stay as they are."""
+    branches = new_branches()
+
+    def cut(x, sigma, rope_factor):
+        tokens = x.movedim(1, -1)
+        y = branches["spatial"].add_to(tokens, tokens, 0, "q").detach()
+        return branches["spatial"].add_to(y, y, 0, "o").movedim(-1, 1)
+
+    with pytest.raises(StateError, match=r"does not reach 6 of 8 matrices of the LoRA; .* Load the model in fp16"):
+        tune(branches, stages(), cut, CONFIG)
 
 
 def test_no_two_steps_share_a_lot():

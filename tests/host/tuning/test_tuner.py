@@ -282,6 +282,19 @@ class TestRefusals:
         with pytest.raises(NodeFailed, match=r"text-to-video models of Wan 2.1 and 2.2 are allowed"):
             tune(name=other_wan(kind))
 
+    def test_weights_that_are_quantised_anywhere(self, model, pack):
+        from comfy.quant_ops import QuantizedTensor
+
+        layer = model.model.diffusion_model.blocks[2].ffn[0]
+        plain = layer.weight
+        packed = QuantizedTensor.from_float(plain.detach(), "TensorCoreFP8Layout")
+        layer.weight = torch.nn.Parameter(packed, requires_grad=False)
+        try:
+            with pytest.raises(ValueError, match=r"with quantised weights .* Load such a file"):
+                pack("nodes.host.tuning").check_tunable(model, pack("nodes.host.model_check").check_wan(model))
+        finally:
+            layer.weight = plain
+
     def test_a_loss_that_is_nan(self, tune, pack, monkeypatch, no_files):
         tuning_pass, asked = pack("nodes.host.tuning_pass").TuningPass, []
         velocity = tuning_pass.velocity
@@ -291,7 +304,7 @@ class TestRefusals:
             return velocity(self, *args) * (float("nan") if len(asked) > 2 else 1)
 
         monkeypatch.setattr(tuning_pass, "velocity", breaks)
-        with pytest.raises(NodeFailed, match="loss of step 3 is nan or its gradient"):
+        with pytest.raises(NodeFailed, match="loss of step 3 is nan or its gradient is not finite"):
             tune(seed=9)
         assert files(no_files) == [] and list((no_files / "user" / "vmt_tuning").glob("*.safetensors"))
 
