@@ -47,10 +47,11 @@ def attach(patcher, guidance: Guidance):
 
 
 def without_guidance(patcher):
-    """A clone without motion guidance, for passes that must see the model as it is."""
+    """A clone without motion guidance and key value injection, for passes that must see the model as it is."""
     plain = patcher.clone()
     for kind in (WrappersMP.OUTER_SAMPLE, WrappersMP.PREPARE_SAMPLING, WrappersMP.SAMPLER_SAMPLE):
-        plain.remove_wrappers_with_key(kind, KEY)
+        for key in (KEY, "vmt_key_value_injection"):
+            plain.remove_wrappers_with_key(kind, key)
     return plain
 
 

@@ -62,6 +62,18 @@ def test_guidance_sees_it_too(sample, graph):
     assert torch.isfinite(first).all() and (first - alone).abs().max() > 0.01
 
 
+def test_a_reference_is_looked_at_without_it(sample, graph, given):
+    """At a noise level where it is on, and of another size than its own reference."""
+    alone = sample(graph.loader(), graph.amf(sigma=0.9), want=("inversion", 0))
+    other = {"other": {"samples": torch.ones(1, 16, 5, 8, 8)}}
+    amf = graph.amf(("guidance", 0), sigma=0.9)
+    for reference in ("reference", "other"):
+        behind = sample(
+            graph.loader(), injection(reference=[reference, 0]), amf, want=("inversion", 0), give=other
+        )  # fmt: skip
+        assert all(torch.equal(behind.queries[block], alone.queries[block]) for block in alone.queries)
+
+
 @pytest.mark.parametrize(
     "reference, told",
     [

@@ -97,6 +97,19 @@ class TestTuner:
         result = executor.run(nodes, give={**given, "clip": clip})
         assert "saved_00001_.safetensors" in files(no_files) and {"save", "plot"} <= set(result.ran)
 
+    def test_learns_from_the_model_without_key_value_injection(self, executor, graph, given, clip, tuning, no_files):
+        inputs = {
+            "model": ["model", 0],
+            "reference": ["reference", 0],
+            "sigma_end": 0.5,
+        }  # of another size than the clip
+        nodes = {**graph.loader(), "injected": graph.node("VMT_KeyValueInjection", **inputs)}
+        plain, injected = (
+            executor.run({**nodes, **tuning(link)}, want={"motion": ["tuned", 1]}, give={**given, "clip": clip}).got
+            for link in (("model", 0), ("injected", 0))
+        )
+        assert all(torch.equal(plain["motion"][key], value) for key, value in injected["motion"].items())
+
     def test_progress_reaches_the_end(self, tune, no_files):
         told = []
 
