@@ -112,14 +112,16 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
             .to(model.device)
             for number, (name, heads) in enumerate(reached.items())
         }  # fmt: skip
+        look_on = float(config.spatial_on and config.spatial_steps > 0)  # untrained branches would only take time
         stages = [
             Stage(
-                SPATIAL, stills, config.spatial_steps, config.learning_rate, level_weights=config.level_weights
+                SPATIAL, stills, config.spatial_steps, config.learning_rate, level_weights=config.level_weights,
+                strengths={TEMPORAL: 0.0},
             ),
             Stage(
                 TEMPORAL, sparse, config.temporal_steps, config.learning_rate, motion_weight=config.motion_weight,
                 motion_loss=config.motion_loss, level_weights=config.level_weights,
-                sigma_end=config.sigma_end, strengths={SPATIAL: float(config.spatial_on)},
+                sigma_end=config.sigma_end, strengths={SPATIAL: look_on},
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]

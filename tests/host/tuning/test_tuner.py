@@ -110,6 +110,21 @@ class TestTuner:
         )
         assert all(torch.equal(plain["motion"][key], value) for key, value in injected["motion"].items())
 
+    def test_only_trained_branches_are_run(self, tune, pack, monkeypatch, no_files):
+        """A branch has four parts in each of four blocks."""
+        part, ran = pack("vmt.lora.branches").PartLora, set()
+        add_to = part.add_to
+
+        def watched(self, *args):
+            ran.add(self)
+            return add_to(self, *args)
+
+        monkeypatch.setattr(part, "add_to", watched)
+        for steps, parts in (((3, 0), 16), ((0, 4), 16), ((3, 4), 32)):
+            ran.clear()
+            tune(seed=14, options=dict(zip(("spatial_steps", "temporal_steps"), steps, strict=True)))
+            assert len(ran) == parts
+
     def test_progress_reaches_the_end(self, tune, no_files):
         told = []
 
