@@ -91,7 +91,8 @@ class DecoupledLoraTuner(io.ComfyNode):
             if strength and loras[name]:
                 model, _ = comfy.sd.load_lora_for_models(model, None, loras[name], strength, 0)
         files = [targets[name].name for name in tuned.branches]
-        said = f"{tuned.roles}; {len(tuned.losses)} steps, held-out loss {tuned.held_out[-1]:.3f}"
+        held_out = ", ".join(f"{NAMES[branch]} {loss:.3f}" for branch, loss in tuned.held_out.items())
+        said = f"{tuned.roles}; {len(tuned.losses)} steps, held-out loss: {held_out}"
         return io.NodeOutput(
             model, loras[TEMPORAL], loras[SPATIAL], {"loss": tuned.losses}, draw_roles(tuned.roles),
             ui={"text": [f"{said}. {', '.join(files)}"]},
@@ -105,5 +106,5 @@ def _target(prefix: str) -> Path:
 
 def _saved(tuned: Tuned, name: str, target: Path) -> dict[str, torch.Tensor]:
     tensors = state_dict(tuned.branches[name])
-    write(target, tensors, {**tuned.about, "branch": NAMES[name]})
+    write(target, tensors, {**tuned.about[name], "branch": NAMES[name]})
     return tensors

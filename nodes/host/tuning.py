@@ -38,14 +38,14 @@ SHIPPED = Path(__file__).resolve().parents[2] / "vmt" / "demo" / "weights" / "he
 
 @dataclass
 class Tuned:
-    """branches: those that were trained, by name, on the CPU. losses: of every step. held_out: of every look.
-    about: for the files. checkpoint: to be removed once they are written."""
+    """branches: those that were trained, by name, on the CPU. losses: of every step. held_out: the loss of each branch
+    on draws never trained on. about: for its file. checkpoint: to be removed once they are written."""
 
     branches: dict[str, BranchLora]
     roles: HeadRoles
     losses: list[float]
-    held_out: list[float]
-    about: dict[str, str]
+    held_out: dict[str, float]
+    about: dict[str, dict[str, str]]
     checkpoint: Path
 
 
@@ -130,12 +130,17 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
         _drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, grid, checkpoint, key)
         about = {
-            "base_model": str(wan), "rank": str(config.rank), "heads": str(roles), "steps": str(len(history["loss"])),
+            "base_model": str(wan), "rank": str(config.rank), "heads": str(roles),
             "reference_sha256": _hash(clips.sparse[0]), "made_by": "comfyui-vmt Decoupled-LoRA Tuner",
             **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
         }  # fmt: skip
-        trained = {stage.branch: branches[stage.branch].cpu() for stage in stages}
-        return Tuned(trained, roles, history["loss"], history["held_out"], about, checkpoint)
+        names = [stage.branch for stage in stages]
+        return Tuned(
+            {name: branches[name].cpu() for name in names}, roles, history["loss"],
+            dict(zip(names, history["best"], strict=True)),
+            {name: {**about, "steps": f"{steps:.0f}"} for name, steps in zip(names, history["steps"], strict=True)},
+            checkpoint,
+        )  # fmt: skip
 
     return with_model(patcher, positive, latent, work)
 
@@ -161,7 +166,7 @@ def _head_roles(model: TuningPass, wan: WanSizes, reference: Sample, grid: Token
 
 
 def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> dict[str, list[float]]:
-    total, losses = sum(stage.steps for stage in stages), []
+    total = sum(stage.steps for stage in stages)
     progress = comfy.utils.ProgressBar(total)
     kept = "block"
 
@@ -187,13 +192,12 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
 
     def report(done: Progress):
         comfy.model_management.throw_exception_if_processing_interrupted()
-        losses.append(done.loss)
         at = sum(stage.steps for stage in stages[: done.stage]) + done.step
-        picture = ("JPEG", loss_picture(losses), 512) if done.step % 10 == 0 else None
+        picture = ("JPEG", loss_picture(done.losses), 512) if done.step % 10 == 0 else None
         progress.update_absolute(at, total, picture)
         held = "" if done.held_out is None else f", held out {done.held_out:.3f}"
         show_on_node(
-            f"{stages[done.stage].branch} branch, step {done.step} of {done.steps}: loss {done.loss:.3f}{held}"
+            f"{stages[done.stage].branch} branch, step {done.step} of {done.steps}: loss {done.losses[-1]:.3f}{held}"
         )
 
     with branches_in(model.model.diffusion_model, branches):

@@ -33,7 +33,8 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
     """Whole or not at all.
 
     Args:
-        about: what the file says of itself: base model, rank, heads, steps, the reference's hash, our version.
+        about: what the file says of itself: base model, rank, heads, its stage's steps, the reference's hash, who made
+            it.
     Raises:
         InputError: the folder cannot be written to, or is full.
     """

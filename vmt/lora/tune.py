@@ -24,6 +24,7 @@ from .branches import BranchLora
 from .losses import SHIFT, direction_loss, level_weights, sigma_levels
 
 HELD_OUT = 4  # draws of sample, noise and level that are never trained on
+HISTORY = ("losses", "looks", "steps", "bests")  # of a run, kept in its checkpoint
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,14 @@ class TuneConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """After a step. step: within its stage, from 1. held_out: the last look at the draws never trained on, or None."""
+    """After a step. step: within its stage, from 1. losses: of all steps of the run, also those before it was stopped
+    and taken up again; for reading alone. held_out: the lowest loss of the stage on the draws never trained on, that of
+    the weights it would end with; None before its first look."""
 
     stage: int
     step: int
     steps: int
-    loss: float
+    losses: list[float]
     held_out: float | None
 
 
@@ -94,7 +97,8 @@ def tune(
         attempt: called with the forward and backward pass of a step, a function that gives its loss; it may call that
             again if memory runs out, and change the gradients after it.
     Returns:
-        "loss": of every step; "held_out": of every look.
+        "loss": of every step; "held_out": of every look; "steps", "best": of every stage, how many it took and the
+        held-out loss of the weights that it ended with.
     Raises:
         StateError: a loss or a gradient is NaN or infinite, or no gradient reaches a part of a branch.
     """
@@ -112,7 +116,7 @@ def tune(
             run.save()
             raise
         run.finish(stage)
-    return {"loss": run.losses, "held_out": run.looks}
+    return {"loss": run.losses, "held_out": run.looks, "steps": run.steps, "best": run.bests}
 
 
 def _set_active(branches: dict[str, BranchLora], stage: Stage) -> None:
@@ -157,7 +161,7 @@ def _train_stage(
         look_if_due()
         if run.step % config.save_every == 0:
             run.save()
-        report(Progress(number, run.step, stage.steps, loss, run.looks[-1] if run.looks else None))
+        report(Progress(number, run.step, stage.steps, run.losses, run.best_loss if run.looked_at else None))
 
 
 def hash_of(seed: int, stage: int, step: int) -> int:
@@ -208,6 +212,8 @@ class _Run:
         self.stage, self.step, self.unimproved, self.looked_at, self.best_loss = 0, 0, 0, 0, math.inf
         self.losses: list[float] = []
         self.looks: list[float] = []
+        self.steps: list[float] = []  # of the stages that are done, as `bests`
+        self.bests: list[float] = []
         self.best: dict[str, Tensor] = {}
         self.optimiser: torch.optim.AdamW | None = None
         self.branch = ""
@@ -245,6 +251,8 @@ class _Run:
         for name, parameter in self.branches[stage.branch].named_parameters():
             if name in self.best:
                 parameter.copy_(self.best[name])
+        self.steps.append(self.step)
+        self.bests.append(self.best_loss)
         self.stage, self.step, self.optimiser = self.stage + 1, 0, None
         self.save()
 
@@ -253,8 +261,7 @@ class _Run:
             return
         tensors = {f"{b}.{n}": p.detach() for b, module in self.branches.items() for n, p in module.named_parameters()}
         tensors |= {f"best.{name}": p for name, p in self.best.items()}
-        for name, numbers in (("losses", self.losses), ("looks", self.looks)):
-            tensors[name] = torch.tensor(numbers, dtype=torch.float64)
+        tensors |= {name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in HISTORY}
         more = {
             "key": self.key, "stage": str(self.stage), "step": str(self.step), "unimproved": str(self.unimproved),
             "best_loss": repr(self.best_loss), "branch": self.branch, "looked_at": str(self.looked_at),
@@ -288,7 +295,8 @@ class _Run:
         numbers = (int(held[name]) for name in ("stage", "step", "unimproved", "looked_at"))
         self.stage, self.step, self.unimproved, self.looked_at = numbers
         self.best_loss, self.branch = float(held["best_loss"]), held["branch"]
-        self.losses, self.looks = tensors["losses"].tolist(), tensors["looks"].tolist()
+        for name in HISTORY:
+            setattr(self, name, tensors[name].tolist())
         if "lr" not in held:
             return
         self._optimise(self.branch, float(held["lr"]), float(held["weight_decay"]))

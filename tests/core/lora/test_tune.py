@@ -117,14 +117,17 @@ class TestTuning:
         assert len(history["loss"]) < 4000
         least = min(history["held_out"])
         assert history["held_out"][-3:] != [least] * 3
+        assert history["best"] == [least] and history["steps"] == [len(history["loss"])]
         assert held_out_loss(stage, partial(predict, branches), config, 0) == pytest.approx(least, rel=1e-5)
 
     def test_progress(self):
         told = []
         branches = new_branches()
-        tune(branches, stages(6), partial(predict, branches), CONFIG, report=told.append)
+        history = tune(branches, stages(6), partial(predict, branches), CONFIG, report=told.append)
         assert [(p.stage, p.step, p.steps) for p in told] == [(s, i, 6) for s in (0, 1) for i in range(1, 7)]
-        assert told[0].held_out is None and told[-1].held_out is not None
+        shown = {p.stage: [q.held_out for q in told if q.stage == p.stage] for p in told}
+        assert all(held[:4] == [None] * 4 and held[-1] < held[4] for held in shown.values())
+        assert [held[-1] for held in shown.values()] == history["best"] and history["steps"] == [6, 6]
 
 
 class TestGoingOn:
@@ -141,9 +144,12 @@ class TestGoingOn:
 
         with pytest.raises(KeyboardInterrupt):
             tune(stopped, stages(), partial(predict, stopped), CONFIG, tmp_path / "c", stop)
-        again = new_branches()
-        assert tune(again, stages(), partial(predict, again), CONFIG, tmp_path / "c") == history
-        assert not changed(weights(whole), weights(again))
+        again, lengths = new_branches(), []
+        resumed = tune(
+            again, stages(), partial(predict, again), CONFIG, tmp_path / "c", lambda p: lengths.append(len(p.losses))
+        )
+        assert resumed == history and not changed(weights(whole), weights(again))
+        assert lengths == list(range(at + 1, 25)), "what is shown of the losses begins with the run, not after the stop"
 
     @pytest.mark.parametrize("call", [3, 6, 8, 9, 11, 20, 29, 40])
     def test_stopped_in_the_midst_of_a_step_or_of_a_look(self, tmp_path, call):
