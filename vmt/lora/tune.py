@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -91,7 +91,8 @@ def tune(
     Args:
         predict: the model with the branches in it.
         checkpoint: file to go on from, and to go on to; it is removed by no one. A file of another `key` is not used.
-            One that cannot be written is told in the log, and tuning goes on.
+            One that cannot be written is told in the log, and tuning goes on; one that cannot be read likewise, and it
+            starts anew.
         report: called after every step. An exception out of it, or out of `predict`, goes on after one more checkpoint.
         key: names all that the run depends on.
         attempt: called with the forward and backward pass of a step, a function that gives its loss; it may call that
@@ -282,21 +283,31 @@ class _Run:
 
     @torch.no_grad()
     def load(self) -> None:
-        """Go on from the checkpoint, if it is of this run."""
+        """Go on from the checkpoint, if it is of this run and whole; nothing is changed before all of it is read."""
         if self.path is None or not self.path.exists():
             return
-        with safe_open(self.path, "pt") as file:
-            held, tensors = file.metadata(), {name: file.get_tensor(name).clone() for name in file.keys()}
-        if held["key"] != self.key:
+        try:
+            with safe_open(self.path, "pt") as file:
+                held, tensors = file.metadata() or {}, {name: file.get_tensor(name).clone() for name in file.keys()}
+            if held["key"] != self.key:
+                return
+            weights = [
+                (parameter, tensors[f"{branch}.{name}"])
+                for branch, module in self.branches.items()
+                for name, parameter in module.named_parameters()
+            ]
+            numbers = [int(held[name]) for name in ("stage", "step", "unimproved", "looked_at")]
+            best_loss, branch = float(held["best_loss"]), held["branch"]
+            history = {name: tensors[name].tolist() for name in HISTORY}
+        except (SafetensorError, OSError, KeyError) as error:
+            logging.warning(f"[VMT] The checkpoint {self.path.name} cannot be read ({error}); tuning starts anew.")
             return
-        for branch, module in self.branches.items():
-            for name, parameter in module.named_parameters():
-                parameter.copy_(tensors[f"{branch}.{name}"])
-        numbers = (int(held[name]) for name in ("stage", "step", "unimproved", "looked_at"))
+        for parameter, value in weights:
+            parameter.copy_(value)
         self.stage, self.step, self.unimproved, self.looked_at = numbers
-        self.best_loss, self.branch = float(held["best_loss"]), held["branch"]
-        for name in HISTORY:
-            setattr(self, name, tensors[name].tolist())
+        self.best_loss, self.branch = best_loss, branch
+        for name, values in history.items():
+            setattr(self, name, values)
         if "lr" not in held:
             return
         self._optimise(self.branch, float(held["lr"]), float(held["weight_decay"]))

@@ -4,9 +4,11 @@ from functools import partial
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from vmt.errors import StateError
 from vmt.lora.branches import PARTS, BranchLora
+from vmt.lora.files import read
 from vmt.lora.tune import Sample, Stage, TuneConfig, hash_of, held_out_loss, tune
 
 BASE = torch.randn(8, 8, generator=torch.Generator().manual_seed(9)) * 0.3
@@ -174,6 +176,24 @@ class TestGoingOn:
         branches = new_branches()
         tune(branches, stages(), partial(predict, branches), CONFIG, tmp_path / "file" / "c")
         assert "cannot be written" in caplog.text
+
+    @pytest.mark.parametrize("spoil", ["empty", "garbage", "truncated", "lacks the looks"])
+    def test_a_checkpoint_that_cannot_be_read_is_made_anew(self, tmp_path, caplog, spoil):
+        first = new_branches()
+        history, file = tune(first, stages(), partial(predict, first), CONFIG, tmp_path / "c"), tmp_path / "c"
+        whole = file.read_bytes()
+        tensors, about = read(file)
+        del tensors["looks"]
+        spoilt = {
+            "empty": b"", "garbage": b"no tensors" * 99, "truncated": whole[: len(whole) // 2],
+            "lacks the looks": save(tensors, about),
+        }  # fmt: skip
+        file.write_bytes(spoilt[spoil])
+        again = new_branches()
+        assert tune(again, stages(), partial(predict, again), CONFIG, file) == history
+        assert not changed(weights(first), weights(again))
+        assert "The checkpoint c cannot be read" in caplog.text and "tuning starts anew" in caplog.text
+        assert read(file)[1] == about, "whole again"
 
     def test_a_killed_run_goes_on_from_the_last_checkpoint(self, tmp_path):
         """As if the process had died between two checkpoints: what is on disk is all there is."""
