@@ -5,7 +5,7 @@ import torch
 
 from vmt.errors import InputError
 from vmt.lora.head_roles import assign_roles
-from vmt.lora.roles_file import find_roles, fingerprint, read_roles, save_roles
+from vmt.lora.roles_file import CLOSE, find_roles, fingerprint, read_roles, save_roles
 from vmt.lora.roles_picture import SPATIAL_COLOUR, TEMPORAL_COLOUR, draw_roles
 
 ROLES = assign_roles(torch.tensor([[0.2, 3.0], [9.0, 1.31]]), torch.tensor([[0.01, 0.02], [0.1, 0.2]]))
@@ -17,10 +17,13 @@ def weights(seed=0):
 
 
 class TestFingerprint:
-    def test_number_formats_and_small_changes_do_not_count(self):
-        mark = fingerprint(weights())
-        for dtype in (torch.float16, torch.bfloat16):
-            assert fingerprint([w.to(dtype) for w in weights()]) == pytest.approx(mark, rel=1e-3)
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+    @pytest.mark.parametrize("spread", [0.02, 0.05, 0.1, 0.3])
+    def test_number_formats_do_not_count(self, dtype, spread):
+        """Nor where the weights of a norm lie close about one."""
+        norms = [1 + spread * torch.randn(1536, generator=torch.Generator().manual_seed(seed)) for seed in range(4)]
+        held = [*weights(), *norms]
+        assert fingerprint([w.to(dtype) for w in held]) == pytest.approx(fingerprint(held), rel=CLOSE)
 
     def test_kept_and_found_again_by_the_model_alone(self, tmp_path):
         mark = fingerprint(weights())
