@@ -8,6 +8,7 @@ rounds most of it away. In fp8_e5m2 the size can move further than is allowed he
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -57,16 +58,23 @@ def read_roles(path: Path) -> tuple[HeadRoles, list[float]]:
         return assign_roles(ratio, error), [float(value) for value in table["fingerprint"]]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
         raise InputError(
-            f"{path.name} cannot be read as a table of attention heads ({problem}); one that this pack has written is "
+            f"{path} cannot be read as a table of attention heads ({problem}); one that this pack has written is "
             "needed. Delete it: it is measured again."
         ) from problem
 
 
 def find_roles(folders: Iterable[Path], mark: list[float], shape: tuple[int, int]) -> HeadRoles | None:
-    """The kept roles of a model of that fingerprint and (blocks, heads); None if there are none."""
+    """The kept roles of a model of that fingerprint and (blocks, heads); None if there are none.
+
+    A table that cannot be read is told in the log and passed over: it may be that of another model.
+    """
     for folder in folders:
         for path in sorted(folder.glob("*.json")):
-            roles, held = read_roles(path)
+            try:
+                roles, held = read_roles(path)
+            except InputError as error:
+                logging.warning(f"[VMT] {error}")
+                continue
             if tuple(roles.temporal.shape) == shape and _same(held, mark):
                 return roles
     return None

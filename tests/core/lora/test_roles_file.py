@@ -42,6 +42,13 @@ class TestFingerprint:
         with pytest.raises(InputError, match=r"b.json cannot be read as a table of attention heads .* Delete it"):
             read_roles(tmp_path / "b.json")
 
+    def test_a_damaged_table_does_not_hide_the_others(self, tmp_path, caplog):
+        mark = fingerprint(weights())
+        (tmp_path / "a.json").write_text("no json")
+        save_roles(tmp_path / "b.json", ROLES, mark, "a model")
+        assert torch.equal(find_roles([tmp_path], mark, (2, 2)).temporal, ROLES.temporal)
+        assert f"{tmp_path / 'a.json'} cannot be read" in caplog.text
+
 
 def test_picture_has_a_square_for_each_head():
     picture = draw_roles(ROLES)
