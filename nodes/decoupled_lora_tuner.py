@@ -83,7 +83,7 @@ class DecoupledLoraTuner(io.ComfyNode):
         check_frames(frames)
         check_conditioning("The caption", [{**more, "cross_attn": text} for text, more in positive], wan)
         check_whole_run("The caption", positive)
-        targets = {branch: _target(f"{filename_prefix}_{name}") for branch, name in NAMES.items()}
+        targets = _targets(filename_prefix)
         tuned = tune_clip(model, wan, positive, encode_clips(vae, frames, config, seed), config, seed)
         loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
         tuned.checkpoint.unlink(missing_ok=True)  # not before: a full disk must not cost what was learned
@@ -99,9 +99,12 @@ class DecoupledLoraTuner(io.ComfyNode):
         )  # fmt: skip
 
 
-def _target(prefix: str) -> Path:
-    folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
-    return Path(folder) / f"{name}_{counter:05}_.safetensors"
+def _targets(prefix: str) -> dict[str, Path]:
+    """A file for each branch, both of the same number, the first that neither has."""
+    output = folder_paths.get_output_directory()
+    places = {branch: folder_paths.get_save_image_path(f"{prefix}_{name}", output) for branch, name in NAMES.items()}
+    counter = max(place[2] for place in places.values())
+    return {branch: Path(folder) / f"{name}_{counter:05}_.safetensors" for branch, (folder, name, *_) in places.items()}
 
 
 def _saved(tuned: Tuned, name: str, target: Path) -> dict[str, torch.Tensor]:

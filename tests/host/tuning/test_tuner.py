@@ -102,6 +102,12 @@ class TestTuner:
         result = executor.run(nodes, give={**given, "clip": clip})
         assert "saved_00001_.safetensors" in files(no_files) and {"save", "plot"} <= set(result.ran)
 
+    def test_both_files_of_a_run_have_the_same_number(self, tune, no_files):
+        tune(options={"spatial_steps": 0})
+        tune()
+        assert files(no_files) == [f"test_{name}_.safetensors" for name in
+                                   ("appearance_00002", "motion_00001", "motion_00002")]  # fmt: skip
+
     def test_learns_from_the_model_without_key_value_injection(self, executor, graph, given, clip, tuning, no_files):
         inputs = {
             "model": ["model", 0],
