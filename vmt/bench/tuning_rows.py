@@ -25,7 +25,8 @@ def tuned(shape: WanShape, num_frames: int, size: tuple[int, int], config: Tuner
     for frames, steps in ((1, config.spatial_steps), (len(sparse_frames(num_frames, stride)), config.temporal_steps)):
         if steps:
             step, look = _passes(shape, frames, size, HEADS[config.heads], config.rank, kept)
-            total = total + step * steps + look * (HELD_OUT * (steps // TuneConfig.check_every))
+            looks = -(-steps // TuneConfig.check_every)  # one at the last step too
+            total = total + step * steps + look * (HELD_OUT * looks)
     return total
 
 
