@@ -53,8 +53,9 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "rope", options=list(ROPES), default=DEFAULT.rope,
-                    tooltip="Where thinned-out frames sit in time. ends: as in the full clip. tokens: the paper's "
-                    "ratio. none: close together, so that the motion comes out faster.",
+                    tooltip="Where thinned-out frames sit in time. ends: evenly between the ends of the full clip, "
+                    "which is where the first of the phases has them; the others are off by less than half a distance. "
+                    "tokens: the paper's ratio. none: close together, so that the motion comes out faster.",
                 ),
                 io.Float.Input(
                     "motion_weight", default=DEFAULT.motion_weight, min=0.0, max=10.0, step=0.1,
