@@ -66,18 +66,17 @@ class TestTuning:
         branches[other].strength = 0.0
         assert (predict(branches, x, 0.5, 1.0) - both).abs().max() > 1e-4
 
-    def test_the_spatial_branch_is_on_in_the_temporal_stage_unless_it_is_told_off(self):
-        strengths = []
+    @pytest.mark.parametrize("told, strength", [({}, 1.0), ({"spatial": 0.0}, 0.0)])
+    def test_the_spatial_branch_is_on_in_the_temporal_stage_unless_it_is_told_off(self, told, strength):
+        branches, seen = new_branches(), set()
+        branches["spatial"].strength = 0.5  # as it was left
 
-        def watched(branches, *args):
-            strengths.append(branches["spatial"].strength)
+        def watched(*args):
+            seen.add((branches["spatial"].strength, branches["temporal"].strength))
             return predict(branches, *args)
 
-        for wanted in (1.0, 0.0):
-            branches = new_branches()
-            stage = Stage("temporal", (CLIP,), 2, strengths={"spatial": wanted})
-            tune(branches, [stage], partial(watched, branches), CONFIG)
-        assert strengths[0] == 1.0 and strengths[-1] == 0.0
+        tune(branches, [Stage("temporal", (CLIP,), 2, strengths=told)], watched, CONFIG)
+        assert seen == {(strength, 1.0)}
 
     def test_only_levels_that_were_asked_for_are_drawn(self):
         """Also where what was learned is looked at."""

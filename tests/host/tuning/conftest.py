@@ -55,7 +55,7 @@ def tune(executor, given, clip, graph, tuning):
         loader = graph.loader(*([name] if name else []))
         want = {name: ["tuned", i] for i, name in enumerate(("model", "motion", "appearance", "loss_map", "heads"))}
         return executor.run(
-            {**loader, **tuning(**changes)}, want=want, give={**given, "clip": changes.pop("clip", clip)},
+            {**loader, **tuning(**changes)}, want=want, give={**given, "clip": clip},
             on_event=on_event,
         )  # fmt: skip
 
