@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
+from ..errors import check_choice
 from ..lora.presets import TunerConfig
 from . import api_graph
 from .demo_graph import DemoGraph
@@ -24,7 +25,11 @@ def tuned(**options) -> Callable[[DemoGraph], dict]:
 
     Args:
         options: inputs of Tuner Options, or of the tuner, that are not as they are by themselves.
+    Raises:
+        InputError: neither has such an input.
     """
+    for name in options:
+        check_choice("input of the tuner", name, (*AS_PRESET, *TUNER))
 
     def graph(demo: DemoGraph) -> dict:
         inversion = demo.full[api_graph.only(demo.full, "VMT_WindowedInversion")]["inputs"]

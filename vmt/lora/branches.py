@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import InputError, check_choice
+from ..errors import InputError
 
 PARTS = ("q", "k", "v", "o")
 SPATIAL, TEMPORAL = "spatial", "temporal"
@@ -26,7 +26,6 @@ class PartLora(nn.Module):
 
     def __init__(self, part: str, own: Tensor, channels: int, rank: int, generator: torch.Generator | None = None):
         super().__init__()
-        check_choice("part", part, PARTS)
         self.reads_own, self.channels = part == "o", channels
         self.register_buffer("own", own, persistent=False)
         inside, outside = (len(own), channels) if self.reads_own else (channels, len(own))
@@ -34,12 +33,12 @@ class PartLora(nn.Module):
         self.up = nn.Parameter(torch.zeros(outside, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
 
-    def add_to(self, y: Tensor, x: Tensor, scale: float) -> Tensor:
+    def add_to(self, y: Tensor, x: Tensor, strength: float) -> Tensor:
         """y (..., C), the projection's result of x (..., C), with the update, in y's dtype."""
         # float16 is computed in float32: its gradients would vanish.
         dtype = torch.float32 if x.dtype == torch.float16 else x.dtype
-        x = x[..., self.own] if self.reads_own else x
-        change = scale * F.linear(F.linear(x.to(dtype), self.down.to(dtype)), self.up.to(dtype))
+        x = x.index_select(-1, self.own) if self.reads_own else x
+        change = strength * F.linear(F.linear(x.to(dtype), self.down.to(dtype)), self.up.to(dtype))
         if self.reads_own:
             return y + change.to(y.dtype)
         return y.index_add(-1, self.own, change.to(y.dtype))
@@ -62,7 +61,7 @@ class BranchLora(nn.Module):
         InputError: a rank that the layers do not have.
     """
 
-    def __init__(self, heads: Tensor, channels: int, rank: int, parts: tuple[str, ...] = PARTS, seed: int = 0):
+    def __init__(self, heads: Tensor, channels: int, rank: int, seed: int = 0):
         super().__init__()
         per_head = channels // heads.shape[1]
         least = per_head * int(heads.sum(1)[heads.any(1)].min()) if heads.any() else 0
@@ -71,12 +70,12 @@ class BranchLora(nn.Module):
                 f"Rank {rank} was asked for; 1 to {least} are allowed, the channels of the fewest heads that a block "
                 "has of one kind. Choose one of these; 16 does for most motions."
             )
-        self.rank, self.scale = rank, 1.0
+        self.rank = rank
         self.strength = 1.0  # of what the branch adds; 0: it is left out
         self.parts, generator = nn.ModuleDict(), torch.Generator().manual_seed(seed)
         for block, chosen in enumerate(heads):
             own = chosen.repeat_interleave(per_head).nonzero()[:, 0]
-            for part in parts if len(own) else ():
+            for part in PARTS if len(own) else ():
                 self.parts[f"{block}_{part}"] = PartLora(part, own, channels, rank, generator)
 
     def add_to(self, y: Tensor, x: Tensor, block: int, part: str) -> Tensor:
@@ -84,4 +83,4 @@ class BranchLora(nn.Module):
         key = f"{block}_{part}"
         if self.strength == 0 or key not in self.parts:
             return y
-        return self.parts[key].add_to(y, x, self.scale * self.strength)
+        return self.parts[key].add_to(y, x, self.strength)

@@ -25,7 +25,7 @@ def state_dict(branch: BranchLora, dtype: torch.dtype = torch.float16) -> dict[s
         base = f"{PREFIX}blocks.{block}.self_attn.{name}"
         tensors[f"{base}.lora_down.weight"] = down.to("cpu", dtype).contiguous()
         tensors[f"{base}.lora_up.weight"] = up.to("cpu", dtype).contiguous()
-        tensors[f"{base}.alpha"] = torch.tensor(branch.rank * branch.scale)
+        tensors[f"{base}.alpha"] = torch.tensor(float(branch.rank))
     return tensors
 
 

@@ -19,9 +19,9 @@ DIRECTIONS = ("signed", "as_released", "none")
 WEIGHTS = ("flat", "as_released")
 
 
-def sigma_levels(shift: float = SHIFT, end: float = 0.0) -> Tensor:
+def sigma_levels(end: float = 0.0) -> Tensor:
     """(n,) float32 noise levels that are drawn from, falling from 1: those of 1000 that are not below `end`."""
-    levels = shift_sigma(torch.linspace(1, 1 / LEVELS, LEVELS, dtype=torch.float64), shift).float()
+    levels = shift_sigma(torch.linspace(1, 1 / LEVELS, LEVELS, dtype=torch.float64), SHIFT).float()
     return levels[levels >= end]
 
 

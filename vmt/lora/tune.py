@@ -21,9 +21,10 @@ from ..errors import StateError
 from ..flow_matching import noised
 from ..whole_file import whole_file
 from .branches import BranchLora
-from .losses import SHIFT, direction_loss, level_weights, sigma_levels
+from .losses import direction_loss, level_weights, sigma_levels
 
 HELD_OUT = 4  # draws of sample, noise and level that are never trained on
+WEIGHT_DECAY = 0.1
 HISTORY = ("losses", "looks", "steps", "bests")  # of a run, kept in its checkpoint
 
 
@@ -45,7 +46,6 @@ class Stage:
     samples: tuple[Sample, ...]
     steps: int
     lr: float = 1e-4
-    weight_decay: float = 0.1
     motion_weight: float = 0.0
     motion_loss: str = "signed"
     level_weights: str = "flat"
@@ -55,11 +55,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """shift: of the noise levels. check_every: steps between two looks at the held-out draws. patience: looks without a
-    lower loss after which a stage ends; 0: never. save_every: steps between two checkpoints."""
+    """check_every: steps between two looks at the held-out draws. patience: looks without a lower loss after which a
+    stage ends; 0: never. save_every: steps between two checkpoints."""
 
     seed: int = 0
-    shift: float = SHIFT
     check_every: int = 25
     patience: int = 4
     save_every: int = 50
@@ -134,7 +133,7 @@ def _train_stage(
     def forward_backward() -> float:
         run.optimiser.zero_grad(set_to_none=True)
         generator = torch.Generator().manual_seed(hash_of(config.seed, number, run.step))
-        loss = _loss(stage, predict, config.shift, generator)
+        loss = _loss(stage, predict, generator)
         loss.backward(inputs=parameters)  # and to no weight of the model
         return loss.item()
 
@@ -170,9 +169,9 @@ def hash_of(seed: int, stage: int, step: int) -> int:
     return (seed * 1_000_003 + stage) * 1_000_003 + step & (1 << 62) - 1
 
 
-def _loss(stage: Stage, predict: Predict, shift: float, generator: torch.Generator) -> Tensor:
+def _loss(stage: Stage, predict: Predict, generator: torch.Generator) -> Tensor:
     sample = stage.samples[int(torch.randint(len(stage.samples), (), generator=generator))]
-    sigmas = sigma_levels(shift, stage.sigma_end)
+    sigmas = sigma_levels(stage.sigma_end)
     index = int(torch.randint(len(sigmas), (), generator=generator))
     weights = level_weights(sigmas, stage.level_weights)
     return _loss_at(stage, predict, sample, sigmas[index].item(), weights[index].item(), generator)
@@ -194,7 +193,7 @@ def _loss_at(
 @torch.no_grad()
 def held_out_loss(stage: Stage, predict: Predict, config: TuneConfig, number: int) -> float:
     """Mean loss over the same few draws each time, at levels that cover the range."""
-    sigmas = sigma_levels(config.shift, stage.sigma_end)
+    sigmas = sigma_levels(stage.sigma_end)
     weights, total = level_weights(sigmas, stage.level_weights), 0.0
     for draw in range(HELD_OUT):
         generator = torch.Generator().manual_seed(hash_of(config.seed, number, -1 - draw))
@@ -226,11 +225,11 @@ class _Run:
     def begin(self, number: int, stage: Stage) -> None:
         self.stage, self.step, self.unimproved, self.looked_at = number, 0, 0, 0
         self.best_loss, self.best = math.inf, {}
-        self._optimise(stage.branch, stage.lr, stage.weight_decay)
+        self._optimise(stage.branch, stage.lr)
 
-    def _optimise(self, branch: str, lr: float, decay: float) -> None:
+    def _optimise(self, branch: str, lr: float) -> None:
         self.branch = branch
-        self.optimiser = torch.optim.AdamW(self.branches[branch].parameters(), lr=lr, weight_decay=decay)
+        self.optimiser = torch.optim.AdamW(self.branches[branch].parameters(), lr=lr, weight_decay=WEIGHT_DECAY)
 
     def update(self, loss: float) -> None:
         self.optimiser.step()
@@ -269,7 +268,7 @@ class _Run:
         }  # fmt: skip
         if self.optimiser:
             group = self.optimiser.param_groups[0]
-            more |= {"lr": repr(group["lr"]), "weight_decay": repr(group["weight_decay"])}
+            more["lr"] = repr(group["lr"])
             for (name, _), state in zip(
                 self.branches[self.branch].named_parameters(), map(self.optimiser.state.get, group["params"]),
                 strict=True,
@@ -310,7 +309,7 @@ class _Run:
             setattr(self, name, values)
         if "lr" not in held:
             return
-        self._optimise(self.branch, float(held["lr"]), float(held["weight_decay"]))
+        self._optimise(self.branch, float(held["lr"]))
         for name, parameter in self.branches[self.branch].named_parameters():
             if f"best.{name}" in tensors:
                 self.best[name] = tensors[f"best.{name}"].to(parameter.device)

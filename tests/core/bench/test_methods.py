@@ -10,6 +10,7 @@ from vmt.bench import transfer
 from vmt.bench.methods import NAMES, load
 from vmt.demo import api_graph, demo_graph
 from vmt.demo.run import WORKFLOW
+from vmt.demo.tuned_graph import tuned
 from vmt.errors import InputError
 from vmt.guidance.presets import PRESETS
 
@@ -115,6 +116,11 @@ def test_tuned_models_learn_the_reference_and_its_caption(demo):
         assert graph[inputs["frames"][0]]["class_type"] == "VMT_LoadReferenceVideo"
         options = graph[inputs["options"][0]]["inputs"]
         assert (options["heads"], options["stride"]) == (heads, stride)
+
+
+def test_an_input_that_the_tuner_does_not_have_is_told():
+    with pytest.raises(InputError, match=r"input of the tuner is 'strid'; .*stride, .* is allowed"):
+        tuned(strid=1)
 
 
 def test_parts_are_left_out_one_at_a_time(demo):

@@ -74,9 +74,9 @@ class TestUpdate:
         (1e-4 * out.float()).sum().backward()
         assert (branch.parts["0_q"].down.grad != 0).all() and out.dtype == torch.float16
 
-    def test_only_chosen_parts_and_blocks_with_heads(self):
+    def test_blocks_without_heads_have_no_part(self):
         heads = torch.tensor([[True, True, True], [False, False, False]])
-        assert set(BranchLora(heads, CHANNELS, 2, parts=("q", "v")).parts) == {"0_q", "0_v"}
+        assert set(BranchLora(heads, CHANNELS, 2).parts) == {f"0_{part}" for part in PARTS}
 
     def test_repeats_by_seed_and_leaves_the_generator(self):
         torch.manual_seed(5)

@@ -14,7 +14,6 @@ HEADS = torch.tensor([[True, False], [True, False]])
 def branch():
     lora = BranchLora(HEADS, 8, 2)
     torch.nn.init.normal_(lora.parts["1_q"].up)
-    lora.scale = 0.5
     return lora
 
 
