@@ -16,6 +16,23 @@ def files(base):
     return sorted(file.name for file in (base / "output" / "loras").glob("*"))
 
 
+class Steps:
+    """Of a run's events: the numbers of steps that the node tells, and where its bar stands. `do` after so many."""
+
+    def __init__(self, after=0, do=None):
+        self.told, self.bar, self.after, self.do = [], [], after, do
+
+    def __call__(self, event, data):
+        from protocol import BinaryEventTypes
+
+        if event == "progress" and data["max"] == STEPS:
+            self.bar.append(data["value"])
+        if event == BinaryEventTypes.TEXT and (found := re.search(rb"branch, step (\d+) of", data)):
+            self.told.append(int(found[1]))
+            if len(self.told) == self.after:
+                self.do()
+
+
 def plain_run(sample, graph, model=("model", 0)):
     return sample(graph.loader(), graph.ksampler(model=model))
 
@@ -47,7 +64,10 @@ class TestTuner:
                 "LoraLoaderModelOnly", model=["model", 0], lora_name="listed_motion_00001_.safetensors",
                 strength_model=1.0,
             ),
-            "given": graph.node("LoraModelLoader", model=["model", 0], lora=["motion", 0], strength_model=1.0),
+            "given": graph.node(
+                "LoraModelLoader", model=["model", 0], lora=["motion", 0], strength_model=1.0,
+                bypass=False,  # asked for by current ComfyUI, unknown to 0.3.75
+            ),
         }  # fmt: skip
         give = {"out": result.got["model"], "motion": result.got["motion"]}
         sampled = {
@@ -137,14 +157,11 @@ class TestTuner:
             assert len(ran) == parts
 
     def test_progress_reaches_the_end(self, tune, no_files):
-        told = []
-
-        def on_event(event, data):
-            if event == "progress" and data["max"] == STEPS:
-                told.append((data["value"], data["max"]))
-
-        tune(on_event=on_event, seed=5)
-        assert [value for value, _ in told] == list(range(1, STEPS + 1))
+        steps = Steps()
+        tune(on_event=steps, seed=5)
+        assert steps.told == [*range(1, 4), *range(1, 5)], "of the look, then of the motion"
+        # The bar's messages are thinned out by the time between them on current ComfyUI.
+        assert steps.bar == sorted(set(steps.bar)) and steps.bar[-1] == STEPS
 
 
 class TestLeftAsFound:
@@ -161,23 +178,16 @@ class TestLeftAsFound:
 
     def test_after_an_interrupt_which_keeps_what_was_learned(self, tune, sample, graph, model, host, no_files):
         before, whole = plain_run(sample, graph), tune(filename_prefix="loras/whole").got["motion"]
-        for stop_at in (2, 5):
-
-            def on_event(event, data, stop_at=stop_at):
-                if event == "progress" and (data["value"], data["max"]) == (stop_at, STEPS):
-                    host.nodes.interrupt_processing()
-
+        for turn in range(2):  # in the midst of either branch
+            steps = Steps(2, host.nodes.interrupt_processing)
             with pytest.raises(PromptInterrupted):
-                tune(on_event=on_event, filename_prefix=f"loras/stopped_{stop_at}")
+                tune(on_event=steps, filename_prefix=f"loras/stopped_{turn}")
             assert torch.equal(plain_run(sample, graph), before) and self.hooks(model) == 0
             assert len(list((no_files / "user" / "vmt_tuning").glob("*.safetensors"))) == 1
             assert not [name for name in files(no_files) if "stopped" in name]
-        told = []
-        again = tune(
-            on_event=lambda event, data: told.append(data["value"])
-            if event == "progress" and data["max"] == STEPS else None, filename_prefix="loras/again",
-        ).got["motion"]  # fmt: skip
-        assert min(told) > 4, "it went on where it was"
+        steps = Steps()
+        again = tune(on_event=steps, filename_prefix="loras/again").got["motion"]
+        assert len(steps.told) <= STEPS - 4, "it went on where it was"
         assert all(torch.equal(again[key], whole[key]) for key in whole)
 
     def test_after_an_exception(self, tune, sample, graph, model, monkeypatch, pack, no_files):
