@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ..vmt.errors import check_choice
 from ..vmt.guidance.config import GuidanceConfig
 from ..vmt.guidance.presets import PRESETS, Preset
-from ..vmt.guidance.trust import attention_trust
+from ..vmt.guidance.trust import attention_trust, moves_whole
 from ..vmt.signals.attention_flow import AttentionFlow, mask_of_pairs
 from .guidance_options import AUTO, RareOptions
 from .host.attention_guidance import attach_attention_guidance
@@ -152,7 +152,7 @@ def _trusting(preset: Preset, amf: AttentionFlow) -> Preset:
             "[VMT] Attention does not show all that moves in the reference, a camera perhaps: it guides by "
             f"{100 * trust:.0f} %, and latent flow the more."
         )
-    return preset.trusting(trust)
+    return preset.trusting(trust, moves_whole(amf))
 
 
 class MotionGuidance(io.ComfyNode):

@@ -31,12 +31,17 @@ class Preset:
         attention, latent = (replace(c, strength=times * c.strength) for c in (self.attention, self.latent))
         return replace(self, attention=attention, latent=latent)
 
-    def trusting(self, attention: float) -> Preset:
-        """The preset for a reference whose motion attention shows by so much, 0..1; the latent flow makes up for it."""
+    def trusting(self, attention: float, whole: float = 0.0) -> Preset:
+        """The preset for a reference whose motion attention shows by so much, 0..1; the latent flow makes up for it.
+
+        Args:
+            whole: how far the whole frame moves, 0..1. Its ground is moved by the latent flow, which keeps all its part
+                then: by the half of it, a ground stood still under a fast pan of which attention saw the thing alone.
+        """
         if self.attention.is_off:
             return self
         # Half as fine, attention leaves the latent flow all of its part.
-        share = 1 + attention * (BESIDE - 1) if self.attention.size == "full" else 1.0
+        share = 1 + attention * (1 - whole) * (BESIDE - 1) if self.attention.size == "full" else 1.0
         return replace(
             self,
             attention=replace(self.attention, strength=attention * self.attention.strength),

@@ -14,9 +14,14 @@ from torch.nn.functional import adaptive_avg_pool2d
 from ..signals.attention_flow import AttentionFlow
 
 # Between the first and the second of each what is meant begins; told from 64 references of the bench.
-SEES = 0.25, 0.45  # cosine of both flows: of cameras at most .23, of single objects .24 to .67 but for one slow line
+SEES = (
+    0.25,
+    0.45,
+)  # cosine of both flows: of cameras -.03 to .63, above .23 where a thing on a fast ground is seen alone,
+# of single objects .24 to .67 but for one slow line
 COHERENT = 0.0, 0.12  # `coherence` of the latent flow: of cameras .20 and more
-WIDE = 0.3, 0.45  # `spread` of the latent flow: of cameras .52 and more, of single objects up to .49
+WIDE = 0.3, 0.45  # `spread` of the latent flow: of cameras .43 and more, of single objects up to .53
+WHOLE = 0.53, 0.6  # likewise: where the ground moves too, and not only things
 # A map of three numbers explains by chance 3 of as many places as are independent. Places whose neighbourhoods of 5x5
 # overlap are not: measured on the latent flow of noise, .53 of 64 cells, .21 of 256, .09 of 576.
 CHANCE = 51  # cells
@@ -38,6 +43,11 @@ def attention_trust(flow: AttentionFlow, half: bool = False) -> float:
     sees = sum(agreement(block.both_ways_tok, shown) for block in seen.blocks.values()) / len(seen.blocks)
     camera = _between(coherence(moved), *COHERENT) * _between(spread(moved), *WIDE)
     return 1 - (1 - _between(sees, *SEES)) * camera
+
+
+def moves_whole(flow: AttentionFlow) -> float:
+    """How far the whole frame of the reference moves, by its latent flow, ground and all: 0..1; 0 without one."""
+    return 0.0 if flow.latent is None else _between(spread(flow.latent.displacement), *WHOLE)
 
 
 def agreement(a: Tensor, b: Tensor) -> float:

@@ -30,3 +30,10 @@ def test_what_attention_does_not_show_is_left_to_the_latent_flow(name):
 
 def test_beside_attention_of_the_videos_own_size_latent_flow_holds_back():
     assert [name for name, preset in PRESETS.items() if preset.trusting(1).latent != preset.latent] == ["quality"]
+
+
+def test_where_the_ground_moves_too_the_latent_flow_keeps_its_part():
+    quality = PRESETS["quality"]
+    strengths = [quality.trusting(1, whole).latent.strength for whole in (0, 0.5, 1)]
+    assert strengths == sorted(strengths) and strengths[0] < strengths[1] < strengths[2] == quality.latent.strength
+    assert quality.trusting(1, 1).attention == quality.attention

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vmt.errors import InputError
-from vmt.guidance.trust import agreement, attention_trust, coherence, spread
+from vmt.guidance.trust import agreement, attention_trust, coherence, moves_whole, spread
 from vmt.signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow
 from vmt.signals.frame_pairs import frame_pairs
 from vmt.signals.latent_flow import LatentFlow, extract_latent_flow
@@ -71,6 +71,13 @@ def test_a_latent_that_shows_nothing_of_one_piece_does_not_silence_attention():
 
 def test_what_moves_in_a_small_part_of_the_frame_is_no_camera():
     assert attention_trust(flow(torch.zeros(len(PAIRS), 8, 8, 2), thing(16))) == 1
+
+
+def test_whether_the_whole_frame_moves():
+    blind = torch.zeros(len(PAIRS), 8, 8, 2)
+    pan = torch.tensor([1.0, -2.0]).expand(len(PAIRS), 16, 16, 2)
+    assert moves_whole(flow(blind, pan)) == 1
+    assert moves_whole(flow(blind, thing(16))) == 0 == moves_whole(flow(blind, None))
 
 
 def test_in_between_it_counts_in_part():
