@@ -1,6 +1,6 @@
 """Calling a sampler in pieces: progress is seen once, noise goes on, and nothing is lost where nothing need be."""
 
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 import torch
@@ -74,23 +74,20 @@ def test_noise_of_a_wrapped_sampler_is_not_repeated(pack):
 
 def test_a_sampler_without_a_name(pack):
     """functools.partial makes such."""
-    from functools import partial
 
-    from comfy.k_diffusion import sampling
+    def drawing(model, x, sigmas, scale, extra_args=None, callback=None, disable=None, noise_sampler=None):
+        for sigma, sigma_next in zip(sigmas, sigmas[1:], strict=False):
+            x = x + scale * noise_sampler(sigma, sigma_next)
+        return x
 
-    chunks = pack("nodes.host.sampler_chunks")
-    sampler = partial(sampling.sample_lcm)
+    chunks, sampler = pack("nodes.host.sampler_chunks"), partial(drawing, scale=2.0)
     chunks.warn_of_memory(sampler)
-    model = partial(lambda x, sigma, seed=None: x / 2)
-    model.inner_model = SimpleNamespace(inner_model=SimpleNamespace(model_sampling=SimpleNamespace(
-        noise_scaling=lambda sigma, noise, latent: sigma * noise + (1 - sigma) * latent
-    )))  # fmt: skip
     x, sigmas = torch.ones(1, 4), torch.linspace(1, 0, 4)
     whole, pieces = (
-        chunks.sample_in_chunks(sampler, lambda x, i: x, steps, model, x, sigmas, {"seed": 3}, None, True, {})
+        chunks.sample_in_chunks(sampler, lambda x, i: x, steps, None, x, sigmas, {"seed": 3}, None, True, {})
         for steps in ([], [1, 2])
     )
-    assert torch.equal(whole, pieces)
+    assert torch.equal(whole, pieces) and not torch.equal(whole, x)
 
 
 def test_chained_guidances_share_the_noise(sample, graph):
