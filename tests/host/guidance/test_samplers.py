@@ -1,6 +1,7 @@
 """Calling a sampler in pieces: progress is seen once, noise goes on, and nothing is lost where nothing need be."""
 
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -76,7 +77,7 @@ def test_a_sampler_without_a_name(pack):
     """functools.partial makes such."""
 
     def drawing(model, x, sigmas, scale, extra_args=None, callback=None, disable=None, noise_sampler=None):
-        for sigma, sigma_next in zip(sigmas, sigmas[1:], strict=False):
+        for sigma, sigma_next in pairwise(sigmas):
             x = x + scale * noise_sampler(sigma, sigma_next)
         return x
 
@@ -113,7 +114,8 @@ def test_progress_is_seen_once(executor, graph, given):
             seen.append((data["value"], data["max"]))
         elif event == BinaryEventTypes.TEXT:
             texts.append(data)
-    assert seen == [(step, STEPS) for step in range(1, STEPS + 1)]
+    # Current ComfyUI thins them out by the time between them; the last always comes.
+    assert seen == sorted(set(seen)) and seen[-1] == (STEPS, STEPS) and {most for _, most in seen} == {STEPS}
     assert len(texts) == 6, "two inner steps at each of three guided steps"
     assert b"Motion guidance: step 1 of 3, 1 of 2: loss" in texts[0] and texts[0][4:].startswith(b"sampled")
 
