@@ -46,15 +46,6 @@ def attach(patcher, guidance: Guidance):
     return patched
 
 
-def without_guidance(patcher):
-    """A clone without motion guidance and key value injection, for passes that must see the model as it is."""
-    plain = patcher.clone()
-    for kind in (WrappersMP.OUTER_SAMPLE, WrappersMP.PREPARE_SAMPLING, WrappersMP.SAMPLER_SAMPLE):
-        for key in (KEY, "vmt_key_value_injection"):
-            plain.remove_wrappers_with_key(kind, key)
-    return plain
-
-
 def normal_tensor(tensor: Tensor | None) -> Tensor | None:
     """A copy that autograd may save; tensors made by a node are inference tensors."""
     with torch.inference_mode(False):

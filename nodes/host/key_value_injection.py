@@ -85,8 +85,9 @@ class KeyValueInjection:
             sigma = to["sigmas"].flatten()[0]
             if float(sigma) < self.sigma_end - 1e-6:
                 return run(args, extra)
-            passes[video.shape[1] == self.grid.num_tokens] += 1
-            if video.shape[1] != self.grid.num_tokens:
+            fits = video.shape[1] == self.grid.num_tokens
+            passes[fits] += 1
+            if not fits:
                 return run(args, extra)
             key, value = self._key_value(model, noise, sigma, args, extra)
 

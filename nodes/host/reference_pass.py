@@ -13,8 +13,8 @@ from ...vmt.half_size import half_clean, half_grid, half_latent
 from ...vmt.inversion.ode import integrate, inversion_sigmas
 from ...vmt.token_grid import TokenGrid
 from .capture import Tap, capture_queries_keys
-from .guided_sampling import without_guidance
 from .half_prompts import half_prompts
+from .without_guidance import without_guidance
 
 MODES = ("noised_reference", "ode_inversion")
 

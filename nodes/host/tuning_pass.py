@@ -18,10 +18,10 @@ from .capture import check_form, plain_attention, plain_block, plain_options
 from .checkpoint import checkpointed
 from .gradient_scale import GradientScale
 from .gradients import grad_scope
-from .guided_sampling import without_guidance
 from .self_attention import with_self_attention
 from .step_down import StepDown
 from .versions import weights_are_staged
+from .without_guidance import without_guidance
 
 KEY = "vmt_tuning"
 RESERVE = 3  # times the host's own estimate of memory, for what the backward pass keeps

@@ -6,12 +6,11 @@ from pathlib import Path
 from statistics import median
 
 from .case import Figures
-from .page import dot_figure
+from .page import COLOUR, dot_figure
 from .plot import new_figure, save
 from .report import TABLE
 
 ROW, PANEL, LABELS = 0.3, 3.0, 1.8  # inches
-COLOUR = "#2a6fbb"
 SPREAD = (-0.24, 0.08, 0.24, -0.08, 0.16, -0.16, 0.0)  # of a row: neighbours lie beside one another
 
 

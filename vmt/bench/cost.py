@@ -92,12 +92,8 @@ def main(argv: list[str]) -> int:
             f"--timed was given with {options.model}, whose weights are not here; only the demo model can be timed. "
             "Use --model demo, or time your own with `bench transfer --workflow`."
         )
-    other = any(getattr(options, name) != value for name, value in _of_workflow().items())
-    if options.timed and (other or options.no_cfg):
-        raise InputError(
-            f"--timed was given with {_told_run(vars(options))}{' and --no-cfg' * options.no_cfg}; what is timed is "
-            f"the demo's workflow, {_told_run(_of_workflow())} with a negative prompt. Leave --timed or the others out."
-        )
+    if options.timed:
+        _check_timed(options)
     plain, rows = count(options)
     report = {
         "model": options.model,
@@ -124,6 +120,16 @@ def main(argv: list[str]) -> int:
     if "tunings" in report:
         print("\n" + tunings_table(report["tunings"]))
     return 0
+
+
+def _check_timed(options: argparse.Namespace) -> None:
+    """Raises InputError if another run is counted than the one that is timed."""
+    timed = _of_workflow()
+    if options.no_cfg or any(getattr(options, name) != value for name, value in timed.items()):
+        raise InputError(
+            f"--timed was given with {_told_run(vars(options))}{' and --no-cfg' * options.no_cfg}; what is timed is "
+            f"the demo's workflow, {_told_run(timed)} with a negative prompt. Leave --timed or the others out."
+        )
 
 
 def _told_run(run: dict) -> str:

@@ -25,6 +25,7 @@ REFERENCE = "reference"
 COLUMNS = 9  # frames of a contact sheet
 FIELD_STEPS = 8  # frames that an arrow spans
 FIELD_WIDTH = 192  # pixels
+COLOUR = "#2a6fbb"  # of results in plots
 DOTS = {"camera": "camera_correlation"}  # what a case's dot tells; of the other categories, its path
 WIDTH, ROW, LEFT = 760, 26, 190  # pixels of the dot plots
 STYLE = """
@@ -107,7 +108,7 @@ def _dots(category: str, scores: dict[str, dict[str, Figures]]) -> str:
         for case, figures in cases.items():
             value = figures.get(figure)
             if value is not None:
-                dot = f"<circle cx='{x(value):.1f}' cy='{y:.0f}' r='4' fill='#2a6fbb' fill-opacity='.45'>"
+                dot = f"<circle cx='{x(value):.1f}' cy='{y:.0f}' r='4' fill='{COLOUR}' fill-opacity='.45'>"
                 title = f"<title>{escape(case)}: {value:.2f}</title>"
                 drawn.append(f"<a href='#{escape(case)}'>{dot}{title}</circle></a>")
     size = f"width='{WIDTH}' height='{height}' font-size='13'"
@@ -171,7 +172,7 @@ def _paths(tracks: dict[str, tuple[torch.Tensor, np.ndarray]], side: int = 150) 
     """The thing's centre over time, a small plot a clip, the reference's way in orange below each."""
     plots, reference = [], tracks[REFERENCE]
     for name, (track, visible) in tracks.items():
-        lines = [] if name == REFERENCE else [_line(track, visible, side, "#2a6fbb", 2)]
+        lines = [] if name == REFERENCE else [_line(track, visible, side, COLOUR, 2)]
         plots.append(
             f"<svg width='{side}' height='{side + 18}' style='display:inline-block; margin-right:6px' font-size='12'>"
             f"<rect width='{side}' height='{side}' fill='#f4f4f4'/>{_line(*reference, side, '#e88b1a', 4)}"

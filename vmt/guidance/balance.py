@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .rms import rms
+
 
 def balanced(first: Tensor, second: Tensor, tensors: list[Tensor], share: float) -> Tensor:
     """first + share * ratio * second, where the ratio makes their gradients at `tensors` equally long, per sample.
@@ -26,11 +28,10 @@ def balanced(first: Tensor, second: Tensor, tensors: list[Tensor], share: float)
 
 
 def _lengths(gradients: list[Tensor], samples: int) -> Tensor:
-    """(B,) root of the sum of squares per sample; scaled first, since squares of small float32 gradients vanish."""
+    """(B,) root of the sum of squares per sample, over all of them."""
     of_samples = [
         g.to(torch.promote_types(g.dtype, torch.float32)).unflatten(0, (-1, samples)).transpose(0, 1).flatten(1)
         for g in gradients
     ]
-    largest = torch.stack([g.abs().amax(1) for g in of_samples]).amax(0)
-    scale = largest.clamp(min=torch.finfo(largest.dtype).tiny)[:, None]
-    return sum((g / scale).square().sum(1) for g in of_samples).sqrt() * largest
+    lengths = torch.cat([rms(g) * g.shape[1] ** 0.5 for g in of_samples], 1)
+    return rms(lengths)[:, 0] * lengths.shape[1] ** 0.5

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..errors import StateError
 from .config import GuidanceConfig
 from .gradient_skip import GradientSkip
+from .rms import rms
 from .smoothing import smooth
 
 
@@ -52,19 +53,19 @@ def optimize_latent(
                 loss, gradient = _loss_and_gradient(latent, loss_fn)
                 skip.hold(loss, smooth(gradient, config.smoothing))
             loss, gradient = skip.held()
-            rms = _rms(gradient)
+            size = rms(gradient)
             if callback is not None:
-                callback({"i": j, "inner_steps": config.inner_steps, "loss": loss, "gradient_rms": rms.flatten(),
+                callback({"i": j, "inner_steps": config.inner_steps, "loss": loss, "gradient_rms": size.flatten(),
                           "recomputed": recomputed, "x": latent})  # fmt: skip
             if config.update == "adam":
                 # Adam's eps is absolute, the gradient's scale is arbitrary: measure it in units of the first one.
-                moments = moments or Moments(rms)
+                moments = moments or Moments(size)
                 direction = moments.step(gradient)
             elif config.update == "sign":
                 direction = gradient.sign()
             else:
-                direction = gradient / rms.clamp(min=torch.finfo(torch.float32).tiny) * free
-            moves = (loss > config.loss_floor).reshape(rms.shape)
+                direction = gradient / size.clamp(min=torch.finfo(torch.float32).tiny) * free
+            moves = (loss > config.loss_floor).reshape(size.shape)
             latent = torch.where(moves, latent - config.step_size(j) * direction, latent)
         return latent.to(x.dtype)
 
@@ -86,14 +87,6 @@ def _loss_and_gradient(latent: Tensor, loss_fn: Callable[[Tensor], Tensor]) -> t
             "latent that enters, lower the strength, or run the model in bf16 or fp32 instead of fp16."
         )
     return loss.detach(), gradient.float()
-
-
-def _rms(gradient: Tensor) -> Tensor:
-    """Root mean square per sample, (B, 1, ..., 1); scaled first, since squares of small float32 gradients vanish."""
-    axes = tuple(range(1, gradient.ndim))
-    largest = gradient.abs().amax(axes, keepdim=True)
-    scale = largest.clamp(min=torch.finfo(torch.float32).tiny)
-    return (gradient / scale).square().mean(axes, keepdim=True).sqrt() * largest
 
 
 class Moments:
