@@ -29,7 +29,7 @@ NUM_FRAMES, SIZE = 33, 128
 SPLITS = {"v1": 0}  # public splits: name -> seed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a case is itself: what was measured of it can be kept for it
 class BenchCase:
     """The motion of `reference` is to appear on what `prompt.caption` names; the prompt scene's own motion is none.
 

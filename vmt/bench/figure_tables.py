@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..whole_file import whole_file
 from .case import Result
 
-DIGITS = 6  # kept of a number
+DIGITS = 4  # kept of a number
 CASE, SKIPPED = "case", "skipped"
 COMPUTE = "compute.json"
 

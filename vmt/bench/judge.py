@@ -15,7 +15,7 @@ import torch
 
 from ..errors import InputError
 from ..metrics.appearance import judge_colour, judge_ground, judge_shape
-from ..metrics.camera import camera_correlation, camera_error, camera_of_affines, fit_camera
+from ..metrics.camera import camera_correlation, camera_error, camera_of_affines, fit_camera, without_camera
 from ..metrics.centroid import mask_track, object_mask
 from ..metrics.components import areas
 from ..metrics.likeness import leakage
@@ -23,7 +23,7 @@ from ..metrics.located import located_correlation, located_errors
 from ..metrics.motion_fidelity import motion_fidelity_as_coded
 from ..metrics.steadiness import flicker, warp_error
 from ..metrics.tracks import Tracks, follow_grid
-from ..metrics.trajectory import centred_correlation, speed_ratio, wrong_way_rate
+from ..metrics.trajectory import STILL_PX, centred_correlation, speed_ratio, wrong_way_rate
 from ..metrics.true_tracks import true_tracks
 from ..synthetic.render import Clip
 from ..synthetic.scene import Scene
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 ERROR_PX, ERROR_SHARE = 0.5, 0.25  # of a step: a tracker further off than both is wrong
 LAST_CLIPS = 2  # what is measured of a reference is kept for all methods of its case
+# A figure's limbs are thin: as they come and go in a mask, its centre moves by a pixel or two. One whose centre stays
+# this close to its mean (RMS) goes nowhere: what it does is told where it does it.
+FIGURE_STILL_PX = 3.0
+TOGETHER_PX = 12.0  # mean places of a reference's things: nearer ones do not tell which is meant
+LEAST_APART = 0.1  # correlations of a perfect and an unguided result: closer, nobody can tell what came over
 SEEN_SHARE = 0.8  # of the frames in which a thing must be seen to count as drawn
 
 
@@ -55,37 +60,54 @@ def judge(
         )
     shows = shows or case.prompt
     return {
-        **_paths(case, clip, shows, output),
+        **paths(case, clip, shows, output),
         **_tracks(clip, output),
         **_appearance(shows, output),
-        **_leakage(case, clip, output, unguided),
+        **(dict.fromkeys(("leakage", "likeness_gain")) if unguided is None else _leakage(case, clip, output, unguided)),
         "flicker": flicker(output),
         "warp_error": warp_error(output),
     }
 
 
-def _leakage(case: BenchCase, clip: Clip, output: torch.Tensor, unguided: torch.Tensor | None) -> Figures:
+def _leakage(case: BenchCase, clip: Clip, output: torch.Tensor, unguided: torch.Tensor) -> Figures:
     """Of the look, and likeness over the unguided result, in which the place of things has its part."""
-    if unguided is None:
-        return dict.fromkeys(("leakage", "likeness_gain"))
-    return {
-        "leakage": leakage(clip.frames, output, unguided, case.perfect_transfer())["leakage"],
-        "likeness_gain": leakage(clip.frames, output, unguided)["leakage"],
-    }
+    truth, perfect = measurable_tracks(clip), _perfect(case)
+    mine, floor, ceiling = (
+        located_correlation(truth, followed(frames))["located_correlation"] for frames in (output, unguided, perfect)
+    )
+    figures = {"leakage": None, "likeness_gain": leakage(clip.frames, output, unguided)["leakage"]}
+    if None not in (mine, floor, ceiling):
+        share = min(1.0, max(0.0, (mine - floor) / max(ceiling - floor, LEAST_APART)))
+        figures["leakage"] = leakage(clip.frames, output, unguided, perfect, share)["leakage"]
+    return figures
+
+
+@lru_cache(LAST_CLIPS)
+def _perfect(case: BenchCase) -> torch.Tensor:
+    return case.perfect_transfer()
 
 
 def _tracks(clip: Clip, output: torch.Tensor) -> Figures:
-    """Motion at the same places, and the camera's; the reference's side is the truth."""
-    truth, seen = measurable_tracks(clip), follow_grid(output)
+    """Motion at the same places, the camera's, and what is left without it; the reference's side is the truth."""
+    truth, seen = measurable_tracks(clip), followed(output)
     cameras = camera_of_affines(clip.camera, truth.size), fit_camera(seen)
     moves = bool((clip.camera[1:] != clip.camera[:-1]).any())
+    objects = [without_camera(tracks, camera) for tracks, camera in zip((truth, seen), cameras, strict=True)]
+    alone = located_correlation(*objects)["located_correlation"] if objects[0].moving.any() else None
     return {
         **located_correlation(truth, seen),
         **located_errors(truth, seen),
+        "object_located_correlation": alone,
         "camera_correlation": (camera_correlation(*cameras) or 0.0) if moves else None,
-        **{name: value if moves else None for name, value in camera_error(*cameras).items()},
+        **camera_error(*cameras),
         **motion_fidelity_as_coded(_followed_whole(clip), follow_grid(output, run=None)),
     }
+
+
+@lru_cache(3 * LAST_CLIPS)
+def followed(frames: torch.Tensor) -> Tracks:
+    """`follow_grid`, kept for the frames that every method of a case is held against."""
+    return follow_grid(frames)
 
 
 @lru_cache(LAST_CLIPS)
@@ -109,28 +131,33 @@ def measurable_tracks(clip: Clip) -> Tracks:
     return Tracks(truth.points_px, visible, truth.size)
 
 
-def _paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> Figures:
+def paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> Figures:
     """How the centres of the prompt's things go, against those of the reference's.
 
     Of several, each is held against the one whose mean place is nearest, all in all: choosing the best correlation
-    instead would let chance look like success. A result whose thing stands still or is seen in too few frames has the
-    correlation 0: it has not failed less than one that moves at random.
+    instead would let chance look like success. Where the reference's mean places are too near one another to tell (what
+    turns about one another), it is the one that is nearest frame by frame. A result whose thing stands still or is seen
+    in too few frames has the correlation 0: it has not failed less than one that moves at random.
     """
     names = ("centred_correlation", "path_wrong_way", "path_speed_ratio")
     if case.category == "camera":
         return dict.fromkeys(names)
     theirs = [mask_track((mask > 0.5).numpy())[0] for mask in clip.masks]
     mine = [mask_track(mask) for mask in _masks(shows, output)]
-    order = min(
-        permutations(theirs),
-        key=lambda order: sum(float((a.mean(0) - b.mean(0)).norm()) for a, (b, _) in zip(order, mine, strict=True)),
-    )
-    scores = [_path(a, *b) for a, b in zip(order, mine, strict=True)]
+    means = torch.stack([path.mean(0) for path in theirs])
+    frame_by_frame = len(theirs) > 1 and float(torch.pdist(means).min()) < TOGETHER_PX
+
+    def apart(a: torch.Tensor, b: torch.Tensor) -> float:
+        return float((a - b).norm(dim=-1).mean() if frame_by_frame else (a.mean(0) - b.mean(0)).norm())
+
+    order = min(permutations(theirs), key=lambda order: sum(apart(a, b) for a, (b, _) in zip(order, mine, strict=True)))
+    still = FIGURE_STILL_PX if case.reference.figure else STILL_PX
+    scores = [_path(a, *b, still) for a, b in zip(order, mine, strict=True)]
     return {name: _mean([score[i] for score in scores]) for i, name in enumerate(names)}
 
 
-def _path(reference: torch.Tensor, track: torch.Tensor, visible: torch.Tensor) -> tuple:
-    if centred_correlation(reference, reference) is None:
+def _path(reference: torch.Tensor, track: torch.Tensor, visible: torch.Tensor, still_px: float) -> tuple:
+    if float((reference - reference.mean(0)).square().sum(-1).mean().sqrt()) < still_px:
         return None, None, None
     if np.mean(np.asarray(visible)) < SEEN_SHARE:
         return 0.0, None, None
@@ -155,6 +182,7 @@ def _appearance(prompt: Scene, output: torch.Tensor) -> Figures:
     everything = object_mask(output)
     ground, texture = judge_ground(output, everything)
     figures: Figures = {
+        "object_present": None,
         "colour_right": None,
         "shape_right": None,
         "ground_right": ground == prompt.ground.colour,
@@ -164,6 +192,7 @@ def _appearance(prompt: Scene, output: torch.Tensor) -> Figures:
     named = len(prompt.objects) + (prompt.figure is not None)
     if named:
         masks = _masks(prompt, output)
+        figures["object_present"] = float(np.logical_and.reduce([mask.any((1, 2)) for mask in masks]).mean())
         if named == 1:
             colour = prompt.figure.colour if prompt.figure else prompt.objects[0].colour
             figures["colour_right"] = judge_colour(output, masks[0]) == colour

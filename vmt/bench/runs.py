@@ -85,6 +85,7 @@ class BenchRuns:
         # What is uploaded is cut and resampled already.
         self._workflow = demo_graph.read(api_graph.with_input(graph, api_graph.only(graph, LOADER), "start", 0))
         self._clips: dict[str, HasFrames] = {}
+        self._floor: tuple[str, torch.Tensor] | None = None  # a case's name and its frames without guidance
         self._uploaded: dict[tuple[str, str], str] = {}  # (method, reference) -> name in the host
 
     def __enter__(self) -> BenchRuns:
@@ -169,16 +170,20 @@ class BenchRuns:
         method = load(name)
         clip = self._clip(case)
         told = self._made(name, method, case, other)
-        unguided = None
-        if not method.shows_reference:
-            self._made("unguided", load("unguided"), case, other)
-            unguided = self.frames("unguided", case)
-        figures = case.figures(clip, self.frames(name, case), unguided, method.shows_reference)
+        figures = case.figures(clip, self.frames(name, case), self._unguided(case, other), method.shows_reference)
         if self._seeds > 1 and not method.shows_reference:
             for further in range(1, self._seeds):
                 self._made(name, method, case, other, further)
             figures["diversity"] = diversity([self.frames(name, case, further) for further in range(self._seeds)])
         return {**figures, **told["clip"], "seconds": told["seconds"]}
+
+    def _unguided(self, case: Case, other: Case) -> torch.Tensor:
+        """Frames of the case without guidance; the same tensor for all of its methods, so that what is measured of it
+        is kept."""
+        if self._floor is None or self._floor[0] != case.name:
+            self._made("unguided", load("unguided"), case, other)
+            self._floor = case.name, self.frames("unguided", case)
+        return self._floor[1]
 
     def _made(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> dict:
         """Runs the method's graph unless its video is there. What is told of the run: "seconds", "nodes", "clip"."""

@@ -36,26 +36,29 @@ def likeness(a, b) -> dict[str, float | None]:
     }
 
 
-def leakage(reference, output, unguided, perfect=None) -> dict[str, float | None]:
+def leakage(reference, output, unguided, perfect=None, followed: float = 1.0) -> dict[str, float | None]:
     """How much more the output looks like the reference than it would if its motion alone came over.
 
     A thing that goes where the reference's goes makes layout and edges alike, whatever it looks like. So where a
-    perfect transfer can be drawn, likeness counts from the higher of that and the unguided output. Without it, from the
-    unguided output alone; a part of the figure is then the place of things.
+    perfect transfer can be drawn, likeness counts from what the motion that came over lets expect: that of the unguided
+    output where none did, that of the perfect transfer where all did, and between them in proportion. Both have no
+    leakage so. Without it likeness counts from the unguided output; a part of the figure is then the place of things.
 
     Args:
         unguided: of the same prompt and seed. perfect: what the prompt names, moving just as the reference moves.
+        followed: how far the output is on the way from the unguided motion to the perfect one, 0..1.
     Returns:
-        "leakage_ssim", "leakage_layout", "leakage_edges": differences of `likeness`, at most 0 where nothing leaks;
+        "leakage_ssim", "leakage_layout", "leakage_edges": differences of `likeness`, about 0 where nothing leaks;
         "leakage": their mean. None where undefined.
     """
-    found, *expected = (likeness(clip, reference) for clip in (output, unguided, perfect) if clip is not None)
-    figures = {f"leakage_{name}": _beyond(value, [clip[name] for clip in expected]) for name, value in found.items()}
+    found, floor = likeness(output, reference), likeness(unguided, reference)
+    ceiling = floor if perfect is None else likeness(perfect, reference)
+    figures = {f"leakage_{name}": _beyond(value, floor[name], ceiling[name], followed) for name, value in found.items()}
     return {**figures, "leakage": _mean(list(figures.values()))}
 
 
-def _beyond(value: float | None, expected: list[float | None]) -> float | None:
-    return None if value is None or None in expected else value - max(expected)
+def _beyond(value: float | None, floor: float | None, ceiling: float | None, followed: float) -> float | None:
+    return None if None in (value, floor, ceiling) else value - floor - followed * (ceiling - floor)
 
 
 def _ssim(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InputError
 from .tracks import Tracks
 
-TURNS = 8  # directions that the chance level is averaged over
+TURNS = 8  # directions that the chance level is averaged over, evenly spread and none of them the right one
 STILL = 1e-6  # pixels
 CHUNK = 512  # tracks compared at a time
 
@@ -25,8 +25,8 @@ def motion_fidelity_as_coded(reference: Tracks, output: Tracks) -> dict[str, flo
     Args:
         reference, output: tracks of one run from the first frame to the last (`follow_grid(frames, run=None)`).
     Returns:
-        "motion_fidelity_as_coded", and "motion_fidelity_chance": its mean over the reference turned by 45, 90 ... 315
-        degrees: a clip whose motion has nothing to do with the reference's reaches it. None where nothing moves.
+        "motion_fidelity_as_coded", and "motion_fidelity_chance": its mean over the reference turned by 22.5, 67.5 ...
+        337.5 degrees: a clip whose motion has nothing to do with the reference's reaches it. None where nothing moves.
     """
     for tracks in (reference, output):
         if len(tracks.points_px) != 1:
@@ -36,15 +36,10 @@ def motion_fidelity_as_coded(reference: Tracks, output: Tracks) -> dict[str, flo
             )
     length = min(tracks.steps.shape[2] for tracks in (reference, output))
     a, b = (_directions(tracks, length) for tracks in (reference, output))
-    turned = []
-    for n in range(1, TURNS):
-        cos, sin = np.cos(2 * np.pi * n / TURNS), np.sin(2 * np.pi * n / TURNS)
-        turned.append(_both_ways(a @ np.array([[cos, sin], [-sin, cos]], np.float32), b))
-    score = _both_ways(a, b)
-    return {
-        "motion_fidelity_as_coded": score,
-        "motion_fidelity_chance": None if score is None else float(np.mean(turned)),
-    }
+    if not len(a) or not len(b):
+        return {"motion_fidelity_as_coded": None, "motion_fidelity_chance": None}
+    score, *turned = _both_ways(a, b, [0.0, *(2 * np.pi * (n + 0.5) / TURNS for n in range(TURNS))])
+    return {"motion_fidelity_as_coded": score, "motion_fidelity_chance": float(np.mean(turned))}
 
 
 def _directions(tracks: Tracks, length: int) -> np.ndarray:
@@ -55,18 +50,24 @@ def _directions(tracks: Tracks, length: int) -> np.ndarray:
     return units[(units != 0).any((1, 2))]
 
 
-def _both_ways(a: np.ndarray, b: np.ndarray) -> float | None:
-    if not len(a) or not len(b):
-        return None
-    return 0.5 * (_best_mean(a, b) + _best_mean(b, a))
+def _both_ways(a: np.ndarray, b: np.ndarray, turns: list[float]) -> list[float]:
+    """The score of a turned by each of so many radians: mean over tracks of either of the best mean cosine with a track
+    of the other, over the steps in which both move.
 
-
-def _best_mean(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean over tracks of a of the best mean cosine with a track of b, over the steps in which both move."""
-    flat_b, moves_b, best = b.reshape(len(b), -1), (b != 0).any(-1).astype(np.float32), []
+    The cosine of two turned steps is cos * <a, b> + sin * (a x b), so that tracks are compared once for all turns.
+    """
+    flat_b, moves_b = b.reshape(len(b), -1), (b != 0).any(-1).astype(np.float32)
+    best_a: list[list[np.ndarray]] = [[] for _ in turns]
+    best_b = np.full((len(turns), len(b)), -1, np.float32)
     for start in range(0, len(a), CHUNK):
         part = a[start : start + CHUNK]
         shared = (part != 0).any(-1).astype(np.float32) @ moves_b.T
-        cosine = part.reshape(len(part), -1) @ flat_b.T
-        best.append(np.where(shared > 0, cosine / np.maximum(shared, 1), -1).max(1))
-    return float(np.concatenate(best).mean())
+        along = part.reshape(len(part), -1) @ flat_b.T / np.maximum(shared, 1)
+        across = (
+            (part[..., ::-1] * (-1, 1)).astype(np.float32).reshape(len(part), -1) @ flat_b.T / np.maximum(shared, 1)
+        )
+        for number, turn in enumerate(turns):
+            cosine = np.where(shared > 0, np.float32(np.cos(turn)) * along + np.float32(np.sin(turn)) * across, -1)
+            best_a[number].append(cosine.max(1))
+            best_b[number] = np.maximum(best_b[number], cosine.max(0))
+    return [float(0.5 * (np.concatenate(of_a).mean() + of_b.mean())) for of_a, of_b in zip(best_a, best_b, strict=True)]

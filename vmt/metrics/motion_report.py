@@ -24,6 +24,7 @@ TRAIL = 8  # steps after which the points that are drawn are set out again
 # More alike than without guidance by the first is seen by eye; a thing that goes where the reference's goes alone makes
 # it up to the second (seven drawn single objects of the bench: .01 to .32).
 ALIKE, LEAKS = 0.1, 0.3
+WELL_FOLLOWED = 0.5  # of the reference's moving points: with fewer, the result has little there that holds together
 FLICKERS = 1.5  # times the reference's warp error
 CLIP_WORDS = {"clip_frame_consistency": "neighbouring frames alike", "clip_text_alignment": "prompt shown"}
 
@@ -97,7 +98,7 @@ def report_motion(reference, output, unguided=None, on_step: Callable[[], None] 
 
 def in_words(figures: dict[str, float | None]) -> str:
     """A few lines that say what the figures mean."""
-    parts = (_motion, _speed, _camera, _leak, _steadiness, _clip)
+    parts = (_motion, _trust, _speed, _camera, _leak, _steadiness, _clip)
     lines = [part(figures) for part in parts]
     return "\n".join(line for line in lines if line)
 
@@ -136,6 +137,15 @@ def _motion(figures) -> str:
     else:
         words = "does not follow the reference"
     return f"Motion: the result {words} ({', '.join(shown)}; 1 is equal, 0 unrelated, -1 opposite)."
+
+
+def _trust(figures) -> str:
+    if figures["located_correlation"] is None or figures["followed"] >= WELL_FOLLOWED:
+        return ""
+    share = 100 * figures["followed"]
+    return (
+        f"Of what moves in the reference {share:.0f} % can be followed in the result; the rest melts or is even there."
+    )
 
 
 def _speed(figures) -> str:

@@ -44,7 +44,9 @@ def warp_error(frames, on_step: Callable[[], None] | None = None) -> float | Non
 
 
 def diversity(clips) -> float:
-    """RMS distance of clips of one prompt and several seeds to their mean clip, averaged over the pixels: 0..1.
+    """Standard deviation over clips of one prompt and several seeds, averaged over the pixels: 0 to about .7.
+
+    The variance is the unbiased one, so that more seeds do not seem more diverse.
 
     clips: two or more of one form (T,H,W,3), float 0..1. Guidance that gives all seeds the same picture shows here.
     """
@@ -55,7 +57,7 @@ def diversity(clips) -> float:
             "are needed. Sample the prompt with several seeds."
         )
     stacked = np.stack(clips)
-    return float(np.sqrt(((stacked - stacked.mean(0)) ** 2).mean(0)).mean())
+    return float(stacked.std(0, ddof=1).mean())
 
 
 def _flow(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -65,6 +65,24 @@ def test_methods_are_held_against_one_another_on_the_same_cases():
     assert told == "path, within noise of one another: free and like_free."
 
 
+def test_motion_and_looks_have_a_table_each():
+    motion, looks = table(summary({"unguided": scored([0.0, 0.1]), "balanced": scored([0.9, 0.8])})).split("\n\n")
+    assert "| path |" in motion.splitlines()[0] and "| s |" in motion.splitlines()[0]
+    assert looks.splitlines()[0] == "| method | colour |" and "1.00" in looks.splitlines()[3]
+
+
+def test_a_pause_of_the_machine_is_not_told_as_time():
+    cases = scored([0.0] * 5)
+    cases["case-0"]["seconds"] = 700.0
+    assert " 2.0 |" in table(summary({"unguided": cases}))
+
+
+def test_of_many_pairs_some_differ_by_chance():
+    methods = {f"method {n}": scored([0.01 * n, 0.1, -0.1, 0.05] * 3) for n in range(8)}
+    assert within_noise(summary(methods)).splitlines()[-1].startswith("Of 28 pairs of equal methods about 1 ")
+    assert "by chance" not in within_noise(summary(dict(list(methods.items())[:4])))
+
+
 def test_few_cases_tell_no_two_methods_apart():
     methods = summary({"free": scored([0.0] * 3), "quality": scored([1.0] * 3)})
     assert within_noise(methods) == "path, within noise of one another: free and quality."

@@ -28,8 +28,16 @@ def test_what_a_perfect_transfer_shares_is_no_leakage():
     assert leakage(A, perfect, B)["leakage"] > 0 and leakage(A, perfect, B, perfect)["leakage"] == 0
     more = B + 0.5 * (A - B)
     assert 0 < leakage(A, more, B, perfect)["leakage"] < leakage(A, more, B)["leakage"]
-    assert leakage(A, B, B, perfect)["leakage"] < 0, "what does not follow hides behind no other measure"
-    assert leakage(A, B, perfect, B)["leakage"] < 0, "the unguided output may be the more alike"
+    assert leakage(A, perfect, perfect, B)["leakage"] > 0, "the unguided output may be the more alike"
+
+
+def test_what_does_not_follow_has_no_part_of_it():
+    """A look that comes over without the motion is not hidden behind what a perfect transfer shares."""
+    perfect = B + 0.3 * (A - B)
+    assert leakage(A, B, B, perfect, 0.0)["leakage"] == 0
+    looks = [leakage(A, perfect, B, perfect, followed)["leakage"] for followed in (0.0, 0.5, 1.0)]
+    assert looks[0] == leakage(A, perfect, B)["leakage"] and looks[1] == pytest.approx(looks[0] / 2)
+    assert looks[2] == pytest.approx(0)
 
 
 def test_another_colour_is_no_other_layout_of_edges():

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from moving_clips import moved, pan, with_patch
 
 from vmt.errors import InputError
 from vmt.metrics.located import located_correlation, located_errors
-from vmt.metrics.tracks import follow_grid
+from vmt.metrics.tracks import Tracks, follow_grid
 
 STILL = np.zeros((9, 72, 96, 3)) + moved(pan(0, 0, 1))
 
@@ -67,10 +69,32 @@ def test_the_more_it_differs_the_worse():
 
 
 def test_order_matters_only_for_the_roles():
-    a, b = follow_grid(moved(pan(0, 3))), follow_grid(moved(pan(1, 2), seed=1))
+    a, b = (replace(follow_grid(moved(path, seed=seed))) for seed, path in enumerate((pan(0, 3), pan(1, 2))))
+    a.visible[:] = b.visible[:] = a.visible & b.visible  # what is lost is the output's fault, not the reference's
     ab, ba = located_correlation(a, b), located_correlation(b, a)
     assert ab["located_correlation"] == pytest.approx(ba["located_correlation"])
     assert ab["where_reference_moves"] == pytest.approx(ba["where_output_moves"])
+
+
+def test_what_cannot_be_followed_has_not_moved():
+    """An output that is right in a hundredth of its places and even elsewhere has followed a hundredth."""
+    reference = follow_grid(moved(pan(0, 3)))
+    visible = reference.visible.copy()
+    visible[:, np.arange(visible.shape[1]) % 100 > 0, 1:] = False
+    melted = Tracks(reference.points_px, visible, reference.size)
+    figures = {**located_correlation(reference, melted), **located_errors(reference, melted)}
+    assert figures["where_reference_moves"] < 0.05 and figures["where_output_moves"] == pytest.approx(1)
+    assert 0.005 < figures["followed"] < 0.02 and 0.9 < figures["epe_relative"] <= 1
+    whole = {**located_correlation(reference, reference), **located_errors(reference, reference)}
+    assert whole["where_reference_moves"] == pytest.approx(1) and whole["followed"] == 1
+
+
+def test_followed_is_told_of_what_moves():
+    """Points of an even ground that nobody can follow do not make it small."""
+    even = np.full((9, 72, 96, 3), 0.5)
+    reference = with_patch(even, (20, 10), (0, 3))
+    assert both(reference, reference)["followed"] == 1
+    assert both(reference, even)["followed"] == 0
 
 
 def test_clips_that_cannot_be_compared_are_refused():

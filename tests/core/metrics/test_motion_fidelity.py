@@ -41,7 +41,26 @@ def test_opposite_pans():
     a, b = (follow_grid(moved(pan(0, step), seed=step % 2), run=None) for step in (2, -2))
     figures = motion_fidelity_as_coded(a, b)
     assert figures["motion_fidelity_as_coded"] < -0.9
-    assert -0.5 < figures["motion_fidelity_chance"] < 0.5
+
+
+def test_chance_of_one_direction_favours_none():
+    """Of clips that go one way everywhere the turns cancel out, whether they agree or not."""
+    for step in (2, -2):
+        a, b = (tracks_of(np.tile(np.array((0.0, by)), (30, 23, 1))) for by in (2, step))
+        figures = motion_fidelity_as_coded(a, b)
+        assert figures["motion_fidelity_as_coded"] == pytest.approx(np.sign(step), abs=1e-5)
+        assert figures["motion_fidelity_chance"] == pytest.approx(0, abs=1e-5)
+
+
+def test_chance_is_what_turned_references_score():
+    a, b = jitter(), jitter(seed=1) + np.array((0, 0.1))
+    turned = []
+    for n in range(8):
+        cos, sin = np.cos(np.pi * (n + 0.5) / 4), np.sin(np.pi * (n + 0.5) / 4)
+        spun = tracks_of(a @ np.array([[cos, sin], [-sin, cos]]))
+        turned.append(motion_fidelity_as_coded(spun, tracks_of(b))["motion_fidelity_as_coded"])
+    figures = motion_fidelity_as_coded(tracks_of(a), tracks_of(b))
+    assert figures["motion_fidelity_chance"] == pytest.approx(np.mean(turned), abs=1e-5)
 
 
 def test_chance_depends_on_the_length():

@@ -46,6 +46,12 @@ def test_diversity_of_equal_and_other_clips():
     assert diversity(nearer) == pytest.approx(0.5 * spread, rel=1e-5)
 
 
+def test_more_seeds_are_not_more_diverse():
+    noise = np.random.default_rng(0).uniform(0, 1, (16, 3, 16, 16, 3))
+    assert diversity(noise[:4]) == pytest.approx(diversity(noise), rel=0.1)
+    assert diversity(noise[:4] * 0.5) == pytest.approx(0.5 * diversity(noise[:4]), rel=1e-5)
+
+
 def test_too_few_or_other_clips_are_refused():
     clip = moved(pan(0, 0, 3))
     with pytest.raises(InputError, match="1 clips of 1 forms"):
