@@ -29,6 +29,8 @@ from ..synthetic.render import Clip
 from ..synthetic.scene import Scene
 from .case import Figures
 
+Track = tuple[torch.Tensor, torch.Tensor]  # of `mask_track`
+
 if TYPE_CHECKING:
     from .cases import BenchCase
 
@@ -39,7 +41,7 @@ LAST_CLIPS = 2  # what is measured of a reference is kept for all methods of its
 FIGURE_STILL_PX = 3.0
 TOGETHER_PX = 12.0  # mean places of a reference's things: nearer ones do not tell which is meant
 LEAST_APART = 0.1  # correlations of a perfect and an unguided result: closer, nobody can tell what came over
-SEEN_SHARE = 0.8  # of the frames in which a thing must be seen to count as drawn
+SEEN_SHARE = 0.8  # of the frames in which a thing must be seen: to count as drawn, or to go the reference's way
 
 
 def judge(
@@ -142,25 +144,28 @@ def paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> Fi
     names = ("centred_correlation", "path_wrong_way", "path_speed_ratio")
     if case.category == "camera":
         return dict.fromkeys(names)
-    theirs = [mask_track((mask > 0.5).numpy())[0] for mask in clip.masks]
+    theirs = [mask_track((mask > 0.5).numpy()) for mask in clip.masks]
     mine = [mask_track(mask) for mask in _masks(shows, output)]
-    means = torch.stack([path.mean(0) for path in theirs])
+    means = torch.stack([path.mean(0) for path, _ in theirs])
     frame_by_frame = len(theirs) > 1 and float(torch.pdist(means).min()) < TOGETHER_PX
 
-    def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-        return float((a - b).norm(dim=-1).mean() if frame_by_frame else (a.mean(0) - b.mean(0)).norm())
+    def apart(a: Track, b: Track) -> float:
+        return float((a[0] - b[0]).norm(dim=-1).mean() if frame_by_frame else (a[0].mean(0) - b[0].mean(0)).norm())
 
-    order = min(permutations(theirs), key=lambda order: sum(apart(a, b) for a, (b, _) in zip(order, mine, strict=True)))
+    order = min(permutations(theirs), key=lambda order: sum(apart(a, b) for a, b in zip(order, mine, strict=True)))
     still = FIGURE_STILL_PX if case.reference.figure else STILL_PX
-    scores = [_path(a, *b, still) for a, b in zip(order, mine, strict=True)]
+    scores = [_path(a, b, still) for a, b in zip(order, mine, strict=True)]
     return {name: _mean([score[i] for score in scores]) for i, name in enumerate(names)}
 
 
-def _path(reference: torch.Tensor, track: torch.Tensor, visible: torch.Tensor, still_px: float) -> tuple:
-    if float((reference - reference.mean(0)).square().sum(-1).mean().sqrt()) < still_px:
+def _path(theirs: Track, mine: Track, still_px: float) -> tuple[float | None, float | None, float | None]:
+    (reference, shown), (track, visible) = theirs, mine
+    way = reference[shown]
+    if len(way) < 2 or float((way - way.mean(0)).square().sum(-1).mean().sqrt()) < still_px:
         return None, None, None
-    if np.mean(np.asarray(visible)) < SEEN_SHARE:
+    if float(visible[shown].float().mean()) < SEEN_SHARE:
         return 0.0, None, None
+    visible = visible & shown
     correlation = centred_correlation(reference, track, visible)
     return (
         0.0 if correlation is None else correlation,
