@@ -137,7 +137,7 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     (clips / "cases.json").write_text(json.dumps(listed))
     (tmp_path / "workflow.json").write_text(json.dumps(changed(api_graph.load(WORKFLOW), QUICK + SMALL)))
     options = ["--clips", str(clips), "--workflow", str(tmp_path / "workflow.json"), "--methods", "balanced"]
-    options += ["--seeds", "2"]
+    options += ["--no-controls", "--seeds", "2"]
     options += ["--out", str(tmp_path / "out"), "--html", str(tmp_path / "page")]
     assert command.main(["transfer", *options]) == 0
     report = json.loads((tmp_path / "out" / "transfer.json").read_text())

@@ -37,24 +37,33 @@ from .runs import BenchRuns, loading
 LOADS_MODEL = "UNETLoader"
 POOL = 64  # drawn cases that an unrelated reference is picked among
 TRIED = 3  # cases that a method's compute is counted on, until one runs
+CONTROLS = [FLOOR, *(name for name in NAMES if load(name).control and name != FLOOR)]
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _listed(names: list[str]) -> str:
+    return "; ".join(f"{name}: {load(name).about}" for name in names)
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 -m vmt bench transfer",
         description="Measures motion transfer on cases whose motion is known exactly, through a real ComfyUI.",
-        epilog="Methods: " + "; ".join(f"{name}: {load(name).about}" for name in NAMES) + ".",
+        epilog=f"Controls, first in every table: {_listed(CONTROLS)}. Methods: "
+        f"{_listed([name for name in NAMES if name not in CONTROLS])}.",
     )
     parser.add_argument(
         "--methods",
         type=_names,
-        default=[name for name in NAMES if not (load(name).broken or load(name).tunes)],
+        default=[name for name in NAMES if not (load(name).broken or load(name).tunes or load(name).control)],
         metavar="A,B,...",
-        help="told below (default: all but the broken ones and those that tune)",
+        help="told below (default: all but the broken ones and those that tune); the controls come on top",
+    )
+    parser.add_argument(
+        "--no-controls", action="store_true", help=f"of the controls only those that --methods names, and {FLOOR}"
     )
     parser.add_argument(
         "--category", type=_names, default=list(CATEGORIES), metavar="C,D,...",
@@ -110,7 +119,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"No category was given; {', '.join(CATEGORIES)} are allowed. Name one or more.")
     if options.json and not options.json.parent.is_dir():
         raise InputError(f"The folder of {options.json} does not exist. Make it, or give another --json.")
-    methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
+    methods = _methods(options)
     workflow = api_graph.load(options.workflow)
     cases = _cases(options, workflow)
     model = workflow[api_graph.only(workflow, LOADS_MODEL)]["inputs"]["unet_name"]
@@ -162,6 +171,12 @@ def main(argv: list[str]) -> int:
             for case, reason in reasons.items():
                 print(f"\nLeft out: {name} on {case} ({category}): {reason}")
     return 0
+
+
+def _methods(options: argparse.Namespace) -> list[str]:
+    """The controls, as far as they can run on the cases, and then what was asked for; each once."""
+    controls = [name for name in CONTROLS if not (options.clips and load(name).perfect)]
+    return list(dict.fromkeys([*([FLOOR] if options.no_controls else controls), *options.methods]))
 
 
 def _say(text: str) -> None:

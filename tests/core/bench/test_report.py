@@ -100,7 +100,7 @@ class TestCommand:
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
         monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path / "ComfyUI")
         Runs.asked.clear()
-        options = ["--methods", "balanced", "--category", "camera,single_object", "--cases", "3"]
+        options = ["--methods", "balanced", "--no-controls", "--category", "camera,single_object", "--cases", "3"]
         assert command.main(["transfer", *options, "--out", str(tmp_path / "o"), "--json", str(tmp_path / "r")]) == 0
         report = json.loads((tmp_path / "r").read_text())
         assert {"split", "seed", "cases", "model", "host", "methods"} <= set(report) and report["split"] == "v1"
@@ -115,6 +115,21 @@ class TestCommand:
         assert report["categories"]["single_object"]["methods"]["balanced"]["backwards"] == 1.5
         assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
 
+    @pytest.mark.parametrize("asked", ["balanced,dense_amf", "dense_amf,shuffled_frames,balanced"])
+    def test_controls_come_first_in_every_table(self, tmp_path, monkeypatch, capsys, asked):
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        options = ["transfer", "--methods", asked, "--category", "camera", "--cases", "1", "--out", str(tmp_path)]
+        assert command.main(options) == 0
+        rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+        shown = [row.split("|")[1].strip() for row in rows]
+        named = [name for name in asked.split(",") if name != "shuffled_frames"]
+        table = [
+            "method", "---", "unguided", "noised_start", "perfect", "reversed_reference", "shuffled_frames",
+            "static_reference", "unrelated_reference", "vae_round_trip", *named,
+        ]  # fmt: skip
+        assert shown == table * 2
+
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
@@ -122,8 +137,9 @@ class TestCommand:
         drawn, save = [], case_picture.save
         monkeypatch.setattr(case_picture, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
         picture = tmp_path / "cases.svg"
-        options = ["--methods", "free", "--category", "camera,single_object", "--cases", "4", "--picture", str(picture)]
-        assert command.main(["transfer", *options, "--out", str(tmp_path / "o")]) == 0
+        options = ["--methods", "free", "--no-controls", "--category", "camera,single_object", "--cases", "4"]
+        options += ["--picture", str(picture), "--out", str(tmp_path / "o")]
+        assert command.main(["transfer", *options]) == 0
         assert picture.read_text().startswith("<?xml")
         dots = [[len(line.get_offsets()) for line in axes.collections] for axes in drawn[0].axes]
         assert dots == [[0, 0], [3, 3]], "one case has no figures, and those of cameras are no path"
@@ -226,6 +242,17 @@ class TestKeptResults:
             monkeypatch.setattr(runs, "_judged", lambda *_: {**FIGURES, "wrong_way": 0.25})
             assert runs.result("balanced", case, case).figures["wrong_way"] == 0.25
         assert FigureTables(tmp_path / "tables").get("balanced", "camera", case.name).figures["wrong_way"] == 0.25
+
+
+def test_controls_that_cannot_run_on_filmed_clips_are_not_added():
+    def methods(*options):
+        return transfer._methods(transfer.parse(["--methods", "free,noised_start", *options]))
+
+    everything = methods()
+    assert everything[-1] == "free" and {"perfect", "vae_round_trip"} < set(everything)
+    assert methods("--clips", "folder") == [name for name in everything if name != "perfect"]
+    assert methods("--no-controls") == methods("--no-controls", "--clips", "folder")
+    assert methods("--no-controls") == ["unguided", "free", "noised_start"]
 
 
 def test_the_unrelated_reference_goes_no_particular_way():
