@@ -1,9 +1,12 @@
 """The report: medians and intervals per method, differences from the floor, what was left out."""
 
+import errno
 import json
+import os
 from itertools import pairwise
 from typing import ClassVar
 
+import cv2
 import pytest
 
 from vmt.bench import case_picture, command, transfer
@@ -13,7 +16,8 @@ from vmt.bench.cases import bench_cases
 from vmt.bench.figure_tables import FigureTables
 from vmt.bench.report import summary, table, within_noise
 from vmt.errors import InputError
-from vmt.launch.run_result import ServerError
+from vmt.launch.console import LaunchError
+from vmt.launch.run_result import NodeFailed, ServerError
 from vmt.metrics.trajectory import centred_correlation
 
 FIGURES = {"centred_correlation": 0.0, "wrong_way": 0.5, "colour_right": True, "leakage": None, "seconds": 2.0}
@@ -201,6 +205,48 @@ class TestKeptResults:
         monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
         assert runs.result("balanced", case, case).figures == FIGURES
 
+    @pytest.mark.parametrize(
+        "error", [ValueError("NaN"), cv2.error("NaN"), OSError("NaN"), MemoryError("NaN")], ids=repr
+    )
+    def test_an_error_that_nobody_foresaw_ends_its_case_only(self, runs, monkeypatch, error):
+        def fails(*_):
+            raise error
+
+        monkeypatch.setattr(runs, "_judged", fails)
+        case, other = bench_cases("camera", 2)
+        assert runs.result("balanced", case, other).skipped == f"{type(error).__name__}: NaN"
+        monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
+        assert runs.result("balanced", other, case).figures == FIGURES
+
+    def test_ctrl_c_ends_the_bench(self, runs, monkeypatch):
+        def stopped(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(runs, "_judged", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            runs.result("balanced", *bench_cases("camera", 2))
+
+    @pytest.mark.parametrize("told_by", ["us", "the host", "a file of ours"])
+    def test_a_full_disk_stops_the_bench(self, runs, tmp_path, monkeypatch, told_by):
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def fails(*_):
+            raise NodeFailed("9", "SaveVideo", str(full), "OSError", "") if told_by == "the host" else full
+
+        monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
+        monkeypatch.setattr(*((bench_runs, "_write") if told_by == "a file of ours" else (runs, "_judged")), fails)
+        with pytest.raises(InputError, match=r"The disk is full.*start the bench again"):
+            runs.result("balanced", *bench_cases("camera", 2))
+        assert not list(tmp_path.glob("**/*.json")), "the case is not noted as one that cannot be made"
+
+    def test_compute_that_could_not_be_counted_is_counted_another_time(self, runs, tmp_path, monkeypatch):
+        def fails(*_):
+            raise ValueError("NaN")
+
+        monkeypatch.setattr(runs, "_graph", fails)
+        pairs = [tuple(bench_cases("camera", 2))]
+        assert runs.compute("balanced", "camera", pairs) == {} and not list(tmp_path.glob("**/*.json"))
+
     def test_a_host_that_does_not_start_is_no_case_s_fault(self, runs, tmp_path, monkeypatch):
         class Broken:
             def __init__(self, *_):
@@ -214,11 +260,19 @@ class TestKeptResults:
 
         monkeypatch.setattr(bench_runs, "Server", Broken)
         monkeypatch.setattr(bench_runs.host_tree, "current", lambda: tmp_path)
+        monkeypatch.setattr(bench_runs, "needs_cpu_flag", lambda python: True)
         case, other = bench_cases("camera", 2)
         with pytest.raises(ServerError, match="did not start"):
             runs.result("unguided", case, other)
         with pytest.raises(ServerError, match="did not start"):
             runs.compute("unguided", "camera", [(case, other)])
+
+        def nowhere():
+            raise LaunchError("There is no ComfyUI")
+
+        monkeypatch.setattr(bench_runs.host_tree, "current", nowhere)
+        with pytest.raises(ServerError, match="no ComfyUI"):
+            runs.result("unguided", case, other)
         assert not list(tmp_path.glob("**/*.json"))
 
     def test_of_another_case_by_that_name_stop_the_bench(self, runs, tmp_path):
