@@ -24,9 +24,10 @@ from ..whole_file import whole_file
 from .case import Case, Figures
 from .case_picture import draw_cases
 from .cases import SPLITS, bench_cases
-from .clip_models import clip_models, why_absent
+from .clip_models import ClipModels, clip_models, why_absent
 from .figure_tables import FigureTables
 from .filmed import CATEGORY, filmed_cases
+from .fingerprint import fingerprint, model_sizes
 from .methods import NAMES, load
 from .motions import CATEGORIES
 from .page import write_page
@@ -37,6 +38,7 @@ from .runs import BenchRuns, loading
 LOADS_MODEL = "UNETLoader"
 POOL = 64  # drawn cases that an unrelated reference is picked among
 TRIED = 3  # cases that a method's compute is counted on, until one runs
+MADE_BY = "fingerprint"
 CONTROLS = [FLOOR, *(name for name in NAMES if load(name).control and name != FLOOR)]
 
 
@@ -123,15 +125,10 @@ def main(argv: list[str]) -> int:
     workflow = api_graph.load(options.workflow)
     cases = _cases(options, workflow)
     model = workflow[api_graph.only(workflow, LOADS_MODEL)]["inputs"]["unet_name"]
-    settings = {"seed": options.seed, "half": options.half}
-    if options.clips or options.workflow != WORKFLOW:
-        settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
     if options.seeds < 1:
         raise InputError(f"{options.seeds} videos of each case were asked for; 1 or more are needed. Change --seeds.")
-    settings |= {name: value for name in ("seeds", "prompts") if (value := getattr(options, name)) > 1}
     clip = clip_models(options.clip_vision, options.clip_text)
-    if clip:
-        settings["clip"] = vars(clip)
+    settings = _settings(options, workflow, clip)
     _claim(options.out, settings)
     known = FigureTables(options.figures) if options.figures else None
     if known:
@@ -183,6 +180,19 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _settings(options: argparse.Namespace, workflow: dict, clip: ClipModels | None) -> dict:
+    """What results depend on beside the case and the method."""
+    settings = {"seed": options.seed, "half": options.half}
+    if options.clips or options.workflow != WORKFLOW:
+        settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
+    if options.workflow == WORKFLOW:
+        settings[MADE_BY] = fingerprint(workflow)
+    elif sizes := model_sizes(workflow):
+        settings["models"] = sizes
+    settings |= {name: value for name in ("seeds", "prompts") if (value := getattr(options, name)) > 1}
+    return {**settings, "clip": vars(clip)} if clip else settings
+
+
 def _claim(folder: Path, settings: dict) -> None:
     """Notes what the folder's results are of. Raises InputError if it holds those of other settings."""
     note = folder / "settings.json"
@@ -194,6 +204,11 @@ def _claim(folder: Path, settings: dict) -> None:
         held = json.loads(note.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{note} cannot be read ({error}). Delete it, or give another --out.") from error
+    if MADE_BY in settings and held == {name: value for name, value in settings.items() if name != MADE_BY}:
+        raise InputError(
+            f"{note} does not say by which workflow and weights the results beside it were made. Give another folder; "
+            f'or, if they were made by those that are here now, add "{MADE_BY}": "{settings[MADE_BY]}" to it.'
+        )
     if held != settings:
         raise InputError(f"{folder} holds results of {held}, now {settings} were asked for. Give another --out.")
 
