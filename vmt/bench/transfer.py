@@ -32,6 +32,7 @@ from .methods import NAMES, load
 from .motions import CATEGORIES
 from .page import write_page
 from .plot import check_picture
+from .progress import Progress
 from .report import FLOOR, summary, table, within_noise
 from .runs import BenchRuns, loading
 
@@ -226,32 +227,31 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
     compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
-    done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
     others = {category: _others(options, category, listed) for category, listed in cases.items()}
     compute: dict[str, dict[str, dict]] = {c: {} for c in cases}
     with BenchRuns(
         options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip, tables=known,
         judge_again=options.judge_again,
     ) as runs:  # fmt: skip
+        everything = list(product(methods, (case for listed in cases.values() for case in listed)))
+        waiting = {(name, case.name) for name, case in everything if runs.kept(name, case) is None}
+        progress = Progress(len(everything), len(waiting))
         for category, listed in cases.items():
+            _say(f"{category}: counting what a run of each method computes")
             for name in methods:
                 tried = list(zip(listed, others[category], strict=True))[:TRIED]
                 compute[category][name] = runs.compute(name, category, tried)
             # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
             for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
                 for name, (number, case) in product(methods, group):
+                    started = time.monotonic()
                     result = runs.result(name, case, others[category][number])
+                    progress.add(time.monotonic() - started if (name, case.name) in waiting else None)
                     if result.figures is None:
                         skipped[category].setdefault(name, {})[case.name] = result.skipped
                     else:
                         scores[category][name][case.name] = result.figures
-                    done += 1
-                spent = time.time() - started
-                left = spent / done * (total - done)
-                print(
-                    f"{case.clip_name} ({case.about})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
+                _say(f"{case.clip_name} ({case.about})  {progress}")
     return scores, skipped, compute
 
 

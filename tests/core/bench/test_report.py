@@ -93,6 +93,9 @@ class Runs:
         self.asked.append((name, case.name, other.motion.name != case.motion.name))
         return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
 
+    def kept(self, name, case):
+        return Result({**FIGURES}) if name == "unguided" else None
+
     def compute(self, name, category, cases):
         assert all(case.category == category and other.about != case.about for case, other in cases)
         counted = {"forwards": 40, "backwards": 0.5 if category == "camera" else 1.5, "flops": 2_345_678_901_234}
@@ -111,12 +114,20 @@ class TestCommand:
         assert report["methods"]["balanced"]["wrong_way"]["n"] == 4
         assert report["methods"]["balanced"]["forwards"] == 40 and "flops" not in report["methods"]["unguided"]
         assert report["categories"]["camera"]["skipped"]["balanced"] == {"camera-001": "the frames are gone"}
-        told = capsys.readouterr().out
+        printed = capsys.readouterr()
+        told = printed.out
         assert "Left out: balanced on camera-001" in told and "| balanced |" in told
         overall = told[told.index("all\n\n") :].splitlines()
         assert overall[2].endswith("| forwards | backwards | TFLOP |")
         assert overall[4].endswith("| – | – | – |") and overall[5].endswith("| 40.0 | 1.0 | 2.35 |")
         assert report["categories"]["single_object"]["methods"]["balanced"]["backwards"] == 1.5
+        lines = printed.err.splitlines()
+        assert [line for line in lines if "counting" in line] == [
+            f"{category}: counting what a run of each method computes" for category in ("camera", "single_object")
+        ]
+        assert lines[1].startswith("camera-000 (") and ")  2/12 runs, 1 of them made in " in lines[1]
+        assert lines[-1].startswith("single_object-002 (") and lines[-1].endswith(" s, 0 min left")
+        assert ")  12/12 runs, 6 of them made in " in lines[-1]
         assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
 
     @pytest.mark.parametrize("asked", ["balanced,dense_amf", "dense_amf,shuffled_frames,balanced"])
@@ -192,6 +203,7 @@ class TestKeptResults:
         case = bench_cases("camera", 1)[0]
         (tmp_path / "balanced").mkdir()
         (tmp_path / "balanced" / "camera-000.json").write_text(json.dumps({"figures": FIGURES, "skipped": ""}))
+        assert runs.kept("balanced", case).figures == FIGURES and runs.kept("free", case) is None
         assert runs.result("balanced", case, case).figures == FIGURES
 
     def test_a_case_that_fails_is_told_and_tried_again_another_time(self, runs, tmp_path, monkeypatch):
@@ -202,6 +214,7 @@ class TestKeptResults:
         case = bench_cases("camera", 1)[0]
         assert runs.result("balanced", case, case).skipped == "KSampler (node 3): out of luck"
         assert json.loads((tmp_path / "balanced" / "camera-000.json").read_text())["figures"] is None
+        assert runs.kept("balanced", case) is None
         monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
         assert runs.result("balanced", case, case).figures == FIGURES
 
