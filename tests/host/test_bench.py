@@ -167,6 +167,7 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     write_video(clips / "odd.mp4", frames[:29, :, :94], 30)  # another length, size and rate
     (clips / "broken.mp4").write_bytes(b"no video")
     listed = [{"video": f"{name}.mp4", "prompt": "a red cross"} for name in ("broken", "good", "one_frame", "odd")]
+    listed.append({"video": "good.mp4"})
     (clips / "cases.json").write_text(json.dumps(listed))
     (tmp_path / "workflow.json").write_text(json.dumps(changed(api_graph.load(WORKFLOW), QUICK + SMALL)))
     options = ["--clips", str(clips), "--workflow", str(tmp_path / "workflow.json"), "--methods", "balanced"]
@@ -180,7 +181,8 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
         diversity = report["methods"][method]["diversity"]  # told of any result, however little can be followed in it
         assert diversity["n"] == 2 and diversity["mean"] > 0 and report["methods"][method]["flops"] > 0
         skipped = report["categories"]["filmed"]["skipped"][method]
-        assert sorted(skipped) == ["filmed-000", "filmed-002"]
+        assert sorted(skipped) == ["filmed-000", "filmed-002", "filmed-004"]
+        assert skipped["filmed-004"].startswith("Case 4 of cases.json is")
         assert "broken.mp4" in skipped["filmed-000"] and "one_frame.mp4" in skipped["filmed-002"]
     assert "Left out: balanced on filmed-000" in capsys.readouterr().out
     assert (tmp_path / "page" / "filmed-003.jpg").exists() and not (tmp_path / "page" / "filmed-000.jpg").exists()

@@ -34,6 +34,7 @@ class Case(Protocol):
     seed: int
     told: str  # a line for the page
     one_thing: bool  # the clip shows one thing before a ground of its own, whose way can be drawn
+    fault: str  # why it cannot be run at all, as a list that somebody wrote may have it; empty if it can
 
     def clip(self) -> HasFrames:
         """The reference, as the model is to see it. Raises InputError if it cannot be had."""

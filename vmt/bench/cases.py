@@ -43,6 +43,7 @@ class BenchCase:
     prompt: Scene
     seed: int
     further: int = 0
+    fault: str = ""
 
     @property
     def name(self) -> str:

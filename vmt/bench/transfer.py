@@ -239,8 +239,8 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
         for category, listed in cases.items():
             _say(f"{category}: counting what a run of each method computes")
             for name in methods:
-                tried = list(zip(listed, others[category], strict=True))[:TRIED]
-                compute[category][name] = runs.compute(name, category, tried)
+                sound = [pair for pair in zip(listed, others[category], strict=True) if not pair[0].fault]
+                compute[category][name] = runs.compute(name, category, sound[:TRIED])
             # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
             for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
                 for name, (number, case) in product(methods, group):
@@ -259,10 +259,11 @@ def _others(options: argparse.Namespace, category: str, cases: list[Case]) -> li
     """For each case one of another motion, or the case itself if there is none.
 
     Of drawn cases it is picked at random, since neighbours in the list go the same way, and does not depend on how many
-    were asked for; of clips it is the next.
+    were asked for; of clips it is the next that can be run.
     """
     if options.clips:
-        orders = ([*cases[number + 1 :], *cases[:number]] for number in range(len(cases)))
+        following = ([*cases[number + 1 :], *cases[:number]] for number in range(len(cases)))
+        orders = ([other for other in order if not other.fault] for order in following)
     else:
         pool = bench_cases(category, POOL, options.seed)
         orders = (Random(f"unrelated {case.name} {options.seed}").sample(pool, POOL) for case in cases)
