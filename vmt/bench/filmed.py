@@ -38,6 +38,7 @@ class FilmedCase:
     config: ReferenceConfig
     category: str = CATEGORY
     one_thing: bool = False
+    colours: tuple[str, ...] = ()
     fault: str = ""
 
     @property
@@ -115,6 +116,6 @@ def _case(folder: Path, number: int, entry, config: ReferenceConfig) -> FilmedCa
     elif not (folder / video).resolve().is_relative_to(folder.resolve()):
         fault = f"Case {number} of {MANIFEST} names {video!r}, outside the folder. Put the video into it."
     if fault:
-        entry = f"entry {number}"
-        return FilmedCase(name, entry, folder / entry, "", number, config, fault=fault)
+        shown = f"entry {number}"
+        return FilmedCase(name, shown, folder / shown, "", number, config, fault=fault)
     return FilmedCase(name, video, folder / video, prompt, seed, config)

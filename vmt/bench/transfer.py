@@ -16,6 +16,8 @@ from itertools import groupby, product
 from pathlib import Path
 from random import Random
 
+import torch
+
 from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
@@ -24,7 +26,7 @@ from ..whole_file import whole_file
 from .case import Case, Figures
 from .case_picture import draw_cases
 from .cases import SPLITS, bench_cases
-from .clip_models import ClipModels, clip_models, why_absent
+from .clip_models import ClipModels, clip_models, told_absent, why_absent
 from .figure_tables import FigureTables
 from .filmed import CATEGORY, filmed_cases
 from .fingerprint import fingerprint, model_sizes
@@ -144,7 +146,7 @@ def main(argv: list[str]) -> int:
         "seed": options.seed,
         "cases": max(map(len, cases.values())),
         "model": model,
-        "host": host_tree.current().name,
+        "host": _host(options),
         "half": options.half,
         "absent": absent,
         "methods": {name: {**figures[name], **_mean([compute[c][name] for c in cases])} for name in figures},
@@ -162,8 +164,8 @@ def main(argv: list[str]) -> int:
     tables["all"] = report["methods"]
     shown = ("\n\n".join(filter(None, (name, table(held), within_noise(held)))) for name, held in tables.items())
     print("\n\n".join(shown))
-    for reason in dict.fromkeys(absent.values()):
-        print(f"\nNot told: {', '.join(n for n in absent if absent[n] == reason)}, since {reason}.")
+    for line in told_absent(absent):
+        print(f"\n{line}")
     for category, methods in skipped.items():
         for name, reasons in methods.items():
             for case, reason in reasons.items():
@@ -179,6 +181,17 @@ def _methods(options: argparse.Namespace) -> list[str]:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _host(options: argparse.Namespace) -> dict[str, str]:
+    """What figures depend on but little: the versions, and what the host's models compute in."""
+    backends = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", None))
+    plain = "as the host chooses" if any(b and b.is_available() for b in backends) else "float32"
+    return {
+        "comfyui": host_tree.version(host_tree.current()),
+        "torch": torch.__version__,
+        "dtype": "bfloat16" if options.half else plain,
+    }
 
 
 def _settings(options: argparse.Namespace, workflow: dict, clip: ClipModels | None) -> dict:

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 import cv2
 import pytest
+import torch
 
 from vmt.bench import case_picture, command, transfer
 from vmt.bench import runs as bench_runs
 from vmt.bench.case import Result
 from vmt.bench.cases import bench_cases
 from vmt.bench.figure_tables import FigureTables
+from vmt.bench.methods import NAMES, load
 from vmt.bench.report import summary, table, within_noise
 from vmt.errors import InputError
 from vmt.launch.console import LaunchError
@@ -111,6 +113,7 @@ class TestCommand:
         assert command.main(["transfer", *options, "--out", str(tmp_path / "o"), "--json", str(tmp_path / "r")]) == 0
         report = json.loads((tmp_path / "r").read_text())
         assert {"split", "seed", "cases", "model", "host", "methods"} <= set(report) and report["split"] == "v1"
+        assert report["host"] == {"comfyui": "unknown", "torch": torch.__version__, "dtype": report["host"]["dtype"]}
         assert report["methods"]["balanced"]["wrong_way"]["n"] == 4
         assert report["methods"]["balanced"]["forwards"] == 40 and "flops" not in report["methods"]["unguided"]
         assert report["categories"]["camera"]["skipped"]["balanced"] == {"camera-001": "the frames are gone"}
@@ -139,11 +142,12 @@ class TestCommand:
         rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
         shown = [row.split("|")[1].strip() for row in rows]
         named = [name for name in asked.split(",") if name != "shuffled_frames"]
-        table = [
-            "method", "---", "unguided", "noised_start", "perfect", "reversed_reference", "shuffled_frames",
-            "static_reference", "unrelated_reference", "vae_round_trip", *named,
-        ]  # fmt: skip
-        assert shown == table * 2
+        controls = {
+            "noised_start", "perfect", "reversed_reference", "shuffled_frames", "static_reference",
+            "unrelated_reference", "vae_round_trip",
+        }  # fmt: skip
+        others = sorted(name for name in NAMES if load(name).control and name != "unguided")
+        assert controls <= set(others) and shown == ["method", "---", "unguided", *others, *named] * 2
 
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")
@@ -158,6 +162,15 @@ class TestCommand:
         assert picture.read_text().startswith("<?xml")
         dots = [[len(line.get_offsets()) for line in axes.collections] for axes in drawn[0].axes]
         assert dots == [[0, 0], [3, 3]], "one case has no figures, and those of cameras are no path"
+
+    def test_the_report_says_what_the_models_computed_in(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        for backend in (torch.cuda, torch.backends.mps):
+            monkeypatch.setattr(backend, "is_available", lambda: False)
+        told = [transfer._host(transfer.parse(options))["dtype"] for options in ([], ["--half"])]
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        told.append(transfer._host(transfer.parse([]))["dtype"])
+        assert told == ["float32", "bfloat16", "as the host chooses"]
 
     def test_folder_of_other_settings_is_left_alone(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
