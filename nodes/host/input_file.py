@@ -5,19 +5,14 @@ import os
 import folder_paths
 
 from ...vmt.errors import InputError
-
-# By name, since the host's own filter depends on which media types the system knows (.mkv is often missing).
-_VIDEO_ENDINGS = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".wmv", ".flv", ".ogv", ".3gp",
-    ".gif", ".apng", ".webp",
-)  # fmt: skip
+from ...vmt.video.endings import VIDEO_ENDINGS
 
 
 def list_videos() -> list[str]:
     """Names of the videos directly inside the input folder."""
     folder = folder_paths.get_input_directory()
     names = [entry.name for entry in os.scandir(folder) if entry.is_file()] if os.path.isdir(folder) else []
-    return sorted(name for name in names if name.lower().endswith(_VIDEO_ENDINGS))
+    return sorted(name for name in names if name.lower().endswith(VIDEO_ENDINGS))
 
 
 def input_path(name: str | None) -> str:

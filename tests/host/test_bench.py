@@ -1,6 +1,8 @@
 """The bench in a real host: few steps, so only that methods run, are judged and kept."""
 
 import json
+import threading
+import time
 
 import pytest
 from clip_files import TEXT, VISION, write_clip
@@ -22,6 +24,7 @@ from vmt.demo.train import DIT_FILE, WEIGHTS
 from vmt.demo.transfer_runs import changed
 from vmt.errors import InputError
 from vmt.guidance.presets import PRESETS
+from vmt.launch.server import Server
 from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.video import read_video, write_video
 
@@ -64,6 +67,36 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
         known = {name: runs.result(name, case, other).figures for name in METHODS}  # nor does this
     assert known == {name: rounded(figures[name]) for name in METHODS}
     assert {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS} == videos
+
+
+def test_a_host_that_dies_is_started_anew_and_a_case_that_kills_it_left_out(tmp_path, monkeypatch):
+    """It dies of the first case once, of the second whenever that is run."""
+    cases = bench_cases("single_object", 3)
+    workflow = changed(api_graph.load(WORKFLOW), QUICK)
+    with BenchRuns(tmp_path, workflow=workflow) as runs:
+        hosts, doomed, run = [], [cases[0].name, cases[1].name, cases[1].name], Server.run
+
+        def killed(server, graph, **options):
+            hosts.append(server.process.pid)
+            if doomed and doomed[0] == running:
+                doomed.pop(0)
+                threading.Thread(target=kill_when_it_runs, args=[server]).start()
+            return run(server, graph, **options)
+
+        monkeypatch.setattr(Server, "run", killed)
+        results = []
+        for case in cases:
+            running = case.name
+            results.append(runs.result("unguided", case, case))
+    assert [result.figures is None for result in results] == [False, True, False]
+    assert results[1].skipped.startswith("ComfyUI ended with status") and not doomed
+    assert len(hosts) == 5 and len(set(hosts)) == 4 and hosts[1] == hosts[2]
+
+
+def kill_when_it_runs(server):
+    while not server.get("/queue")["queue_running"]:
+        time.sleep(0.02)
+    server.process._process.kill()
 
 
 def test_further_prompts_cost_no_further_look_at_the_reference(server, tmp_path):
@@ -134,10 +167,11 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
     write_video(clips / "odd.mp4", frames[:29, :, :94], 30)  # another length, size and rate
     (clips / "broken.mp4").write_bytes(b"no video")
     listed = [{"video": f"{name}.mp4", "prompt": "a red cross"} for name in ("broken", "good", "one_frame", "odd")]
+    listed.append({"video": "good.mp4"})
     (clips / "cases.json").write_text(json.dumps(listed))
     (tmp_path / "workflow.json").write_text(json.dumps(changed(api_graph.load(WORKFLOW), QUICK + SMALL)))
     options = ["--clips", str(clips), "--workflow", str(tmp_path / "workflow.json"), "--methods", "balanced"]
-    options += ["--seeds", "2"]
+    options += ["--no-controls", "--seeds", "2"]
     options += ["--out", str(tmp_path / "out"), "--html", str(tmp_path / "page")]
     assert command.main(["transfer", *options]) == 0
     report = json.loads((tmp_path / "out" / "transfer.json").read_text())
@@ -147,7 +181,8 @@ def test_a_folder_of_clips_is_run_and_what_cannot_be_is_told(tmp_path, capsys):
         diversity = report["methods"][method]["diversity"]  # told of any result, however little can be followed in it
         assert diversity["n"] == 2 and diversity["mean"] > 0 and report["methods"][method]["flops"] > 0
         skipped = report["categories"]["filmed"]["skipped"][method]
-        assert sorted(skipped) == ["filmed-000", "filmed-002"]
+        assert sorted(skipped) == ["filmed-000", "filmed-002", "filmed-004"]
+        assert skipped["filmed-004"].startswith("Case 4 of cases.json is")
         assert "broken.mp4" in skipped["filmed-000"] and "one_frame.mp4" in skipped["filmed-002"]
     assert "Left out: balanced on filmed-000" in capsys.readouterr().out
     assert (tmp_path / "page" / "filmed-003.jpg").exists() and not (tmp_path / "page" / "filmed-000.jpg").exists()

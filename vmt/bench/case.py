@@ -33,7 +33,9 @@ class Case(Protocol):
     caption: str  # the prompt
     seed: int
     told: str  # a line for the page
-    one_thing: bool  # the clip shows one thing before a ground of its own, whose way can be drawn
+    one_thing: bool  # the clip shows one thing or figure before a ground of another colour, whose way can be drawn
+    colours: tuple[str, ...]  # of its things and the prompt's, where it shows several; empty otherwise
+    fault: str  # what is wrong with it, if somebody wrote it into a list and it cannot be run; empty otherwise
 
     def clip(self) -> HasFrames:
         """The reference, as the model is to see it. Raises InputError if it cannot be had."""

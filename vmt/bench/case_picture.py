@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import median
 
 from .case import Figures
-from .page import COLOUR, dot_figure
+from .motion_plots import COLOUR
+from .page import dot_figure
 from .plot import new_figure, save
 from .report import TABLE
 

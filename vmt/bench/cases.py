@@ -43,6 +43,7 @@ class BenchCase:
     prompt: Scene
     seed: int
     further: int = 0
+    fault: str = ""
 
     @property
     def name(self) -> str:
@@ -66,7 +67,12 @@ class BenchCase:
 
     @property
     def one_thing(self) -> bool:
-        return len(self.prompt.objects) == 1
+        return len(self.prompt.objects) == 1 or self.prompt.figure is not None
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        things = [*self.reference.objects, *self.prompt.objects]
+        return tuple(thing.colour for thing in things) if len(self.prompt.objects) > 1 else ()
 
     def clip(self) -> Clip:
         return render(self.reference)

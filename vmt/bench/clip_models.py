@@ -65,6 +65,12 @@ def clip_models(vision: str | None, text: str | None) -> ClipModels | None:
     return ClipModels(vision, text) if vision else None
 
 
+def told_absent(absent: dict[str, str]) -> list[str]:
+    """A line for each reason of `why_absent`."""
+    names = {reason: [n for n in absent if absent[n] == reason] for reason in absent.values()}
+    return [f"Not told: {', '.join(of_it)}, since {reason}." for reason, of_it in names.items()]
+
+
 def why_absent(vision: str | None, text: str | None) -> dict[str, str]:
     """name of a figure that cannot be had -> why, of the names of a CLIP vision model and of its text encoder."""
     if not vision:

@@ -9,23 +9,21 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
 from ..contact_sheet import contact_sheet, side_by_side
-from ..metrics.centroid import mask_track, object_mask
 from ..metrics.track_picture import draw_field
 from ..metrics.tracks import follow_grid
 from .case import Case, Figures
-from .cases import SIZE
+from .clip_models import told_absent
+from .motion_plots import COLOUR, motion_plots
 from .report import FLOOR, TABLE, rows, within_noise
 
 REFERENCE = "reference"
 COLUMNS = 9  # frames of a contact sheet
 FIELD_STEPS = 8  # frames that an arrow spans
 FIELD_WIDTH = 192  # pixels
-COLOUR = "#2a6fbb"  # of results in plots
 DOTS = {"camera": "camera_correlation"}  # what a case's dot tells; of the other categories, its path
 WIDTH, ROW, LEFT = 760, 26, 190  # pixels of the dot plots
 STYLE = """
@@ -52,8 +50,10 @@ def write_page(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    told = ", ".join(f"{key}: {report[key]}" for key in ("split", "seed", "cases", "model", "host", "half"))
-    parts = [f"<h1>Motion transfer</h1><p>{escape(told)}</p>", _explained(), _table(report["methods"])]
+    told = [f"{key}: {report[key]}" for key in ("split", "seed", "cases", "model", "half")]
+    told += [f"{key}: {value}" for key, value in report["host"].items()]
+    parts = [f"<h1>Motion transfer</h1><p>{escape(', '.join(told))}</p>", _explained(), _table(report["methods"])]
+    parts += [f"<p>{escape(line)}</p>" for line in told_absent(report["absent"])]
     for category, listed in cases.items():
         entry = report["categories"][category]
         parts.append(f"<h2 id='{escape(category)}'>{escape(category)}, {len(listed)} cases</h2>")
@@ -129,7 +129,8 @@ def _case(folder: Path, case: Case, done: dict[str, Figures], results: dict[str,
     title = f"{case.name}: {case.about}"
     if not results:
         return f"<section class='case' id='{escape(case.name)}'><h3>{escape(title)}</h3><p>no result</p></section>"
-    clips = {REFERENCE: case.clip().frames, **results}
+    clip = case.clip()
+    clips = {REFERENCE: clip.frames, **results}
     contact_sheet(clips, COLUMNS).save(folder / f"{case.name}.jpg", quality=85)
     fields = [_field(frames) for frames in clips.values()]
     side_by_side(fields).save(folder / f"{case.name}-field.jpg", quality=85)
@@ -138,9 +139,8 @@ def _case(folder: Path, case: Case, done: dict[str, Figures], results: dict[str,
         f"<p>{escape(case.told)}</p>",
         _picture(f"{case.name}.jpg", "frames"),
         _picture(f"{case.name}-field.jpg", f"{_field_steps(clips)} frames' way: {', '.join(clips)}"),
+        motion_plots(case, clip, results, REFERENCE),
     ]
-    if case.one_thing:
-        shown.append(_paths({name: mask_track(object_mask(frames)) for name, frames in clips.items()}))
     figures = {
         key: heading for key, (heading, _) in TABLE.items() if any(f.get(key) is not None for f in done.values())
     }
@@ -166,25 +166,3 @@ def _field_steps(clips: dict[str, torch.Tensor]) -> int:
 def _field(frames: torch.Tensor) -> Image.Image:
     picture = Image.fromarray(draw_field(frames, follow_grid(frames, FIELD_STEPS)))
     return picture.resize((FIELD_WIDTH, round(picture.height * FIELD_WIDTH / picture.width)), Image.Resampling.LANCZOS)
-
-
-def _paths(tracks: dict[str, tuple[torch.Tensor, np.ndarray]], side: int = 150) -> str:
-    """The thing's centre over time, a small plot a clip, the reference's way in orange below each."""
-    plots, reference = [], tracks[REFERENCE]
-    for name, (track, visible) in tracks.items():
-        lines = [] if name == REFERENCE else [_line(track, visible, side, COLOUR, 2)]
-        plots.append(
-            f"<svg width='{side}' height='{side + 18}' style='display:inline-block; margin-right:6px' font-size='12'>"
-            f"<rect width='{side}' height='{side}' fill='#f4f4f4'/>{_line(*reference, side, '#e88b1a', 4)}"
-            f"{''.join(lines)}<text x='2' y='{side + 14}'>{escape(name)}</text></svg>"
-        )
-    return f"<figure>{''.join(plots)}<figcaption>the thing's way; orange: the reference's</figcaption></figure>"
-
-
-def _line(track: torch.Tensor, visible, side: int, colour: str, width: int) -> str:
-    scale = side / SIZE
-    points = [f"{c * scale:.1f},{r * scale:.1f}" for (r, c), seen in zip(track.tolist(), visible, strict=True) if seen]
-    style = f"fill='none' stroke='{colour}' stroke-width='{width}' stroke-opacity='.8'"
-    start = points[0].split(",") if points else None
-    dot = f"<circle cx='{start[0]}' cy='{start[1]}' r='{width}' fill='{colour}'/>" if start else ""
-    return f"<polyline points='{' '.join(points)}' {style}/>{dot}"

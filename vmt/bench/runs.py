@@ -1,8 +1,9 @@
 """Running cases through a real ComfyUI, and keeping every result in files of its own.
 
-A stopped bench goes on where it was, and a crash loses the case it was at; what could not be made is tried again. The
-frames that the host decoded are kept as they are, and its video beside them to look at: encoding is not the same every
-time. The figures are made of the frames, so they can be made again when a metric changes.
+A stopped bench goes on where it was, and a crash loses the case it was at; what could not be made is tried again, and
+a host that dies is started anew. The frames that the host decoded are kept as they are, and its video beside them to
+look at: encoding is not the same every time. The figures are made of the frames, so they can be made again when a
+metric changes.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ from ..demo.demo_graph import LOADER
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import CLONE, base_folder, host_tree
+from ..launch.console import LaunchError
 from ..launch.host_process import needs_cpu_flag
-from ..launch.run_result import ServerError
+from ..launch.run_result import NodeFailed, PromptInterrupted, PromptRefused, ServerError
 from ..launch.server import Server
 from ..metrics.steadiness import diversity
 from ..video import ReferenceConfig, write_video
 from ..whole_file import whole_file
 from .case import Case, Figures, HasFrames, Result
 from .clip_models import ClipModels
+from .disk_full import DiskFull, telling_disk_full
 from .figure_tables import FigureTables
 from .frame_strip import read_strip, strip
 from .methods import load
@@ -39,6 +42,7 @@ from .peak_memory import peak_bytes
 FPS = 16
 FRAMES = "frames"  # node that shows the frames as they were decoded
 HALF = ["--bf16-unet", "--bf16-vae"]
+DYING = 5.0  # seconds that a host which no longer answers is given to be gone
 COUNTER = CLONE / "nodes" / "bench_host" / "custom_nodes.yaml"
 
 
@@ -80,6 +84,7 @@ class BenchRuns:
         seeds: int = 1, clip: ClipModels | None = None, tables: FigureTables | None = None, judge_again: bool = False,
     ):  # fmt: skip
         self.folder, self._half, self._server, self._started = Path(folder), half, server, ExitStack()
+        self._given = server
         self._seeds, self._clip_models, self._tables, self._judge_again = seeds, clip, tables, judge_again
         graph = workflow or api_graph.load(WORKFLOW)
         # What is uploaded is cut and resampled already.
@@ -103,41 +108,74 @@ class BenchRuns:
 
     def result(self, name: str, case: Case, other: Case) -> Result:
         """Figures of one method on one case; a graph that the host fails at, or a video that cannot be judged, is told
-        and left out.
+        and left out, whatever the error.
 
         Args:
             other: the case whose reference a method is given that wants an unrelated one.
+        Raises:
+            HostNotStarted, StaleResult or DiskFull: no case's fault, and so it would be with the next.
         """
+        result = self.kept(name, case)
+        with telling_disk_full(self.folder):
+            if result is None:
+                result = self._tried(name, case, other)
+                told = {"case": case.told, "figures": result.figures, "skipped": result.skipped}
+                _write(self._file(name, case), json.dumps(told, indent=1) + "\n")
+            if self._tables and self._tables.get(name, case.category, case.name) != result:
+                self._tables.add(name, case.category, case.name, result)
+        return result
+
+    def kept(self, name: str, case: Case) -> Result | None:
+        """What tables or files hold of it, which takes no time; None where it is still to be made."""
         again = self._judge_again and self._video(name, case).with_suffix(".run.json").exists()
         known = self._tables and self._tables.get(name, case.category, case.name)
         if known and known.figures is not None and not again:
             return known
-        result = self._kept_or_made(name, case, other)
-        if self._tables:
-            self._tables.add(name, case.category, case.name, result)
-        return result
+        file = self._file(name, case)
+        if not file.exists() or self._judge_again:
+            return None
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told["figures"] is None:
+            return None
+        self._check_case(case, told)
+        return Result(told["figures"])
 
-    def _kept_or_made(self, name: str, case: Case, other: Case) -> Result:
-        kept = self.folder / name / f"{case.name}.json"
-        if kept.exists() and not self._judge_again:
-            told = json.loads(kept.read_text(encoding="utf-8"))
-            self._check_case(case, told)
-            if told["figures"] is not None:
-                return Result(told["figures"])
+    def _file(self, name: str, case: Case) -> Path:
+        return self.folder / name / f"{case.name}.json"
+
+    def _tried(self, name: str, case: Case, other: Case, once_more: bool = True) -> Result:
+        """A case that the host dies of is tried once more, by a new host: it may have been the others before it."""
         try:
-            result = Result(self._judged(name, case, other))
-        except (ServerError, InputError) as error:
+            with telling_disk_full(self.folder):
+                return Result(self._judged(name, case, other))
+        except Exception as error:
             self._blame_case(error)
-            result = Result(None, str(error))
-        _write(kept, json.dumps({"case": case.told, **vars(result)}, indent=1) + "\n")
-        return result
+            death = self._death(error)
+            result = Result(None, _reason(death or error))
+        return self._tried(name, case, other, once_more=False) if death and once_more else result
 
-    def _blame_case(self, error: ServerError | InputError) -> None:
+    def _blame_case(self, error: Exception) -> None:
         """Raises what is no case's fault."""
-        if isinstance(error, (HostNotStarted, StaleResult)):
+        if isinstance(error, (HostNotStarted, StaleResult, DiskFull)):
             raise error
-        if self._server is not None:
-            self._server.process.check()  # a host that died
+
+    def _death(self, error: Exception) -> ServerError | None:
+        """What the host died of, if the error came of its death; the next run then starts another.
+
+        That one finds in the input folder what was uploaded to this one. Raises it for a host that is not ours.
+        """
+        answered = isinstance(error, (NodeFailed, PromptRefused, PromptInterrupted))
+        patience = DYING if isinstance(error, ServerError) and not answered else 0.0
+        if self._server is None or not self._server.process.has_ended(patience):
+            return None
+        try:
+            self._server.process.check()
+        except ServerError as death:
+            if self._server is self._given:
+                raise
+            self._server = None
+            self._started.close()
+            return death
 
     def _check_case(self, case: Case, told: dict) -> None:
         """Raises StaleResult if what is kept was made of another case of that name."""
@@ -225,20 +263,21 @@ class BenchRuns:
 
     def _compute_kept_or_counted(self, name: str, category: str, cases: list[tuple[Case, Case]]) -> dict[str, float]:
         kept = self.folder / name / f"compute-{category}.json"
-        if kept.exists():
-            return json.loads(kept.read_text(encoding="utf-8"))
-        told = {}
+        if kept.exists() and (told := json.loads(kept.read_text(encoding="utf-8"))):
+            return told
         for case, other in cases:
             try:
-                graph, _ = self._graph(name, load(name), case, other)
-                run = self._host().run(graph, extra_data={"vmt_count_compute": True})
-            except (ServerError, InputError) as error:
+                with telling_disk_full(self.folder):
+                    graph, _ = self._graph(name, load(name), case, other)
+                    run = self._host().run(graph, extra_data={"vmt_count_compute": True})
+                    told = self._host().get(f"/vmt_bench/compute/{run.prompt_id}")
+            except Exception as error:
                 self._blame_case(error)
+                self._death(error)
                 continue
-            told = self._host().get(f"/vmt_bench/compute/{run.prompt_id}")
-            break
-        _write(kept, json.dumps(told) + "\n")
-        return told
+            _write(kept, json.dumps(told) + "\n")
+            return told
+        return {}
 
     def _graph(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> tuple[dict, str]:
         """The method's graph for the case, with its reference uploaded, and the id of the node that saves."""
@@ -269,15 +308,19 @@ class BenchRuns:
 
     def _host(self) -> Server:
         if self._server is None:
-            arguments = ["--cpu"] if needs_cpu_flag(Path(sys.executable)) else []
-            tree, base = host_tree.current(), base_folder.prepare()
-            arguments += ["--extra-model-paths-config", str(COUNTER), *HALF * self._half]
-            server = Server(Path(sys.executable), tree, base, arguments)
             try:
-                self._server = self._started.enter_context(server)
-            except ServerError as error:
+                tree, base = host_tree.current(), base_folder.prepare()
+                arguments = ["--cpu"] if needs_cpu_flag(Path(sys.executable)) else []
+                arguments += ["--extra-model-paths-config", str(COUNTER), *HALF * self._half]
+                self._server = self._started.enter_context(Server(Path(sys.executable), tree, base, arguments))
+            except (LaunchError, OSError) as error:
                 raise HostNotStarted(str(error)) from error
         return self._server
+
+
+def _reason(error: Exception) -> str:
+    """What is raised on purpose says all by itself."""
+    return str(error) if isinstance(error, (ServerError, InputError)) else f"{type(error).__name__}: {error}"
 
 
 def _write(path: Path, content: str | bytes) -> None:

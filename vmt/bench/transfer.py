@@ -16,6 +16,8 @@ from itertools import groupby, product
 from pathlib import Path
 from random import Random
 
+import torch
+
 from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
@@ -24,37 +26,49 @@ from ..whole_file import whole_file
 from .case import Case, Figures
 from .case_picture import draw_cases
 from .cases import SPLITS, bench_cases
-from .clip_models import clip_models, why_absent
+from .clip_models import ClipModels, clip_models, told_absent, why_absent
 from .figure_tables import FigureTables
 from .filmed import CATEGORY, filmed_cases
+from .fingerprint import fingerprint, model_sizes
 from .methods import NAMES, load
 from .motions import CATEGORIES
 from .page import write_page
 from .plot import check_picture
+from .progress import Progress
 from .report import FLOOR, summary, table, within_noise
 from .runs import BenchRuns, loading
 
 LOADS_MODEL = "UNETLoader"
 POOL = 64  # drawn cases that an unrelated reference is picked among
 TRIED = 3  # cases that a method's compute is counted on, until one runs
+MADE_BY = "fingerprint"
+CONTROLS = [FLOOR, *(name for name in NAMES if load(name).control and name != FLOOR)]
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def _listed(names: list[str]) -> str:
+    return "; ".join(f"{name}: {load(name).about}" for name in names)
+
+
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 -m vmt bench transfer",
         description="Measures motion transfer on cases whose motion is known exactly, through a real ComfyUI.",
-        epilog="Methods: " + "; ".join(f"{name}: {load(name).about}" for name in NAMES) + ".",
+        epilog=f"Controls, first in every table: {_listed(CONTROLS)}. Methods: "
+        f"{_listed([name for name in NAMES if name not in CONTROLS])}.",
     )
     parser.add_argument(
         "--methods",
         type=_names,
-        default=[name for name in NAMES if not (load(name).broken or load(name).tunes)],
+        default=[name for name in NAMES if not (load(name).broken or load(name).tunes or load(name).control)],
         metavar="A,B,...",
-        help="told below (default: all but the broken ones and those that tune)",
+        help="told below (default: all but the broken ones and those that tune); the controls come on top",
+    )
+    parser.add_argument(
+        "--no-controls", action="store_true", help=f"of the controls only those that --methods names, and {FLOOR}"
     )
     parser.add_argument(
         "--category", type=_names, default=list(CATEGORIES), metavar="C,D,...",
@@ -110,19 +124,14 @@ def main(argv: list[str]) -> int:
         raise InputError(f"No category was given; {', '.join(CATEGORIES)} are allowed. Name one or more.")
     if options.json and not options.json.parent.is_dir():
         raise InputError(f"The folder of {options.json} does not exist. Make it, or give another --json.")
-    methods = [FLOOR, *(name for name in dict.fromkeys(options.methods) if name != FLOOR)]
+    methods = _methods(options)
     workflow = api_graph.load(options.workflow)
     cases = _cases(options, workflow)
     model = workflow[api_graph.only(workflow, LOADS_MODEL)]["inputs"]["unet_name"]
-    settings = {"seed": options.seed, "half": options.half}
-    if options.clips or options.workflow != WORKFLOW:
-        settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
     if options.seeds < 1:
         raise InputError(f"{options.seeds} videos of each case were asked for; 1 or more are needed. Change --seeds.")
-    settings |= {name: value for name in ("seeds", "prompts") if (value := getattr(options, name)) > 1}
     clip = clip_models(options.clip_vision, options.clip_text)
-    if clip:
-        settings["clip"] = vars(clip)
+    settings = _settings(options, workflow, clip)
     _claim(options.out, settings)
     known = FigureTables(options.figures) if options.figures else None
     if known:
@@ -137,7 +146,7 @@ def main(argv: list[str]) -> int:
         "seed": options.seed,
         "cases": max(map(len, cases.values())),
         "model": model,
-        "host": host_tree.current().name,
+        "host": _host(options),
         "half": options.half,
         "absent": absent,
         "methods": {name: {**figures[name], **_mean([compute[c][name] for c in cases])} for name in figures},
@@ -155,8 +164,8 @@ def main(argv: list[str]) -> int:
     tables["all"] = report["methods"]
     shown = ("\n\n".join(filter(None, (name, table(held), within_noise(held)))) for name, held in tables.items())
     print("\n\n".join(shown))
-    for reason in dict.fromkeys(absent.values()):
-        print(f"\nNot told: {', '.join(n for n in absent if absent[n] == reason)}, since {reason}.")
+    for line in told_absent(absent):
+        print(f"\n{line}")
     for category, methods in skipped.items():
         for name, reasons in methods.items():
             for case, reason in reasons.items():
@@ -164,8 +173,38 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _methods(options: argparse.Namespace) -> list[str]:
+    """The controls, as far as they can run on the cases, and then what was asked for; each once."""
+    controls = [name for name in CONTROLS if not (options.clips and load(name).perfect)]
+    return list(dict.fromkeys([*([FLOOR] if options.no_controls else controls), *options.methods]))
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _host(options: argparse.Namespace) -> dict[str, str]:
+    """What figures depend on but little: the versions, and what the host's models compute in."""
+    backends = (torch.cuda, torch.backends.mps, getattr(torch, "xpu", None))
+    plain = "as the host chooses" if any(b and b.is_available() for b in backends) else "float32"
+    return {
+        "comfyui": host_tree.version(host_tree.current()),
+        "torch": torch.__version__,
+        "dtype": "bfloat16" if options.half else plain,
+    }
+
+
+def _settings(options: argparse.Namespace, workflow: dict, clip: ClipModels | None) -> dict:
+    """What results depend on beside the case and the method."""
+    settings = {"seed": options.seed, "half": options.half}
+    if options.clips or options.workflow != WORKFLOW:
+        settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
+    if options.workflow == WORKFLOW:
+        settings[MADE_BY] = fingerprint(workflow)
+    elif sizes := model_sizes(workflow):
+        settings["models"] = sizes
+    settings |= {name: value for name in ("seeds", "prompts") if (value := getattr(options, name)) > 1}
+    return {**settings, "clip": vars(clip)} if clip else settings
 
 
 def _claim(folder: Path, settings: dict) -> None:
@@ -179,6 +218,11 @@ def _claim(folder: Path, settings: dict) -> None:
         held = json.loads(note.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{note} cannot be read ({error}). Delete it, or give another --out.") from error
+    if MADE_BY in settings and held == {name: value for name, value in settings.items() if name != MADE_BY}:
+        raise InputError(
+            f"{note} does not say by which workflow and weights the results beside it were made. Give another folder; "
+            f'or, if they were made by those that are here now, add "{MADE_BY}": "{settings[MADE_BY]}" to it.'
+        )
     if held != settings:
         raise InputError(f"{folder} holds results of {held}, now {settings} were asked for. Give another --out.")
 
@@ -196,32 +240,31 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
     compute."""
     scores: dict[str, dict[str, dict[str, Figures]]] = {c: {m: {} for m in methods} for c in cases}
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
-    done, total, started = 0, len(methods) * sum(map(len, cases.values())), time.time()
     others = {category: _others(options, category, listed) for category, listed in cases.items()}
     compute: dict[str, dict[str, dict]] = {c: {} for c in cases}
     with BenchRuns(
         options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip, tables=known,
         judge_again=options.judge_again,
     ) as runs:  # fmt: skip
+        everything = list(product(methods, (case for listed in cases.values() for case in listed)))
+        waiting = {(name, case.name) for name, case in everything if runs.kept(name, case) is None}
+        progress = Progress(len(everything), len(waiting))
         for category, listed in cases.items():
+            _say(f"{category}: counting what a run of each method computes")
             for name in methods:
-                tried = list(zip(listed, others[category], strict=True))[:TRIED]
-                compute[category][name] = runs.compute(name, category, tried)
+                sound = [pair for pair in zip(listed, others[category], strict=True) if not pair[0].fault]
+                compute[category][name] = runs.compute(name, category, sound[:TRIED])
             # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
             for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
                 for name, (number, case) in product(methods, group):
+                    started = time.monotonic()
                     result = runs.result(name, case, others[category][number])
+                    progress.add(time.monotonic() - started if (name, case.name) in waiting else None)
                     if result.figures is None:
                         skipped[category].setdefault(name, {})[case.name] = result.skipped
                     else:
                         scores[category][name][case.name] = result.figures
-                    done += 1
-                spent = time.time() - started
-                left = spent / done * (total - done)
-                print(
-                    f"{case.clip_name} ({case.about})  {done}/{total} runs, {spent:.0f} s, {left / 60:.0f} min left",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
+                _say(f"{case.clip_name} ({case.about})  {progress}")
     return scores, skipped, compute
 
 
@@ -229,10 +272,11 @@ def _others(options: argparse.Namespace, category: str, cases: list[Case]) -> li
     """For each case one of another motion, or the case itself if there is none.
 
     Of drawn cases it is picked at random, since neighbours in the list go the same way, and does not depend on how many
-    were asked for; of clips it is the next.
+    were asked for; of clips it is the next that can be run.
     """
     if options.clips:
-        orders = ([*cases[number + 1 :], *cases[:number]] for number in range(len(cases)))
+        following = ([*cases[number + 1 :], *cases[:number]] for number in range(len(cases)))
+        orders = ([other for other in order if not other.fault] for order in following)
     else:
         pool = bench_cases(category, POOL, options.seed)
         orders = (Random(f"unrelated {case.name} {options.seed}").sample(pool, POOL) for case in cases)

@@ -109,6 +109,16 @@ class HostProcess:
             killed = " (killed; was there enough memory?)" if code in (-9, 137) else ""
             raise ServerError(f"ComfyUI ended with status {code}{killed}. The end of {self.log}:\n{self.log_tail()}")
 
+    def has_ended(self, patience: float = 0.0) -> bool:
+        """Whether the server that was started runs no longer; waits up to `patience` seconds for its end."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def log_tail(self, lines: int = 25) -> str:
         try:
             text = self.log.read_bytes().decode("utf-8", errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -44,6 +45,13 @@ def current() -> Path:
     if not (tree / "main.py").is_file():
         raise LaunchError(f"There is no ComfyUI in {tree}. Run `python3 -m vmt test` once; it fetches one.")
     return tree.resolve()
+
+
+def version(tree: Path) -> str:
+    """Of the ComfyUI in the folder, as it tells it itself; "unknown" where it does not."""
+    file = tree / "comfyui_version.py"
+    told = re.search(r'^__version__ = "(.+)"', file.read_text(encoding="utf-8"), re.M) if file.is_file() else None
+    return told[1] if told else "unknown"
 
 
 def is_fetched() -> bool:

@@ -70,7 +70,8 @@ PUBLIC = CLONE / "vmt" / "bench" / "results" / "v1"
 
 @pytest.mark.parametrize("file", sorted(PUBLIC.glob("*/*.csv")), ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_the_public_figures_are_of_the_public_cases(file):
-    assert json.loads((PUBLIC / "settings.json").read_text()) == {"seed": SPLITS["v1"], "half": False}
+    settings = json.loads((PUBLIC / "settings.json").read_text())  # its fingerprint: test_fingerprint.py
+    assert settings == {"seed": SPLITS["v1"], "half": False, "fingerprint": settings["fingerprint"]}
     method, category = file.parent.name, file.stem
     with file.open(newline="") as lines:
         names = [row["case"] for row in csv.DictReader(lines)]

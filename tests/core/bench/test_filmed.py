@@ -5,7 +5,9 @@ from random import Random
 
 import pytest
 
+from vmt.bench import transfer
 from vmt.bench.filmed import filmed_cases
+from vmt.bench.runs import BenchRuns
 from vmt.errors import InputError
 from vmt.synthetic.render import render
 from vmt.synthetic.sample import sample_scene
@@ -60,7 +62,8 @@ def test_a_file_that_is_no_video_is_told_when_it_is_needed(folder, number):
 @pytest.mark.parametrize(
     ("manifest", "told"),
     [
-        (None, "has no cases.json"), ("{", "cannot be read as JSON"), ("[]", "lists no case"), ("{}", "lists no case"),
+        (None, "has neither cases.json nor videos"), ("{", "cannot be read as JSON"), ("[]", "lists no case"),
+        ("{}", "lists no case"),
         ('["a.mp4"]', "Case 0"), ('[{"video": "a.mp4"}]', "Case 0"), ('[{"video": 1, "prompt": "x"}]', "Case 0"),
         ('[{"video": "a.mp4", "prompt": "x", "seed": -1}]', "seed of 0 or more"),
         ('[{"video": "a.mp4", "prompt": "x", "seed": true}]', "Case 0"),
@@ -73,3 +76,48 @@ def test_a_manifest_that_does_not_fit_is_refused(tmp_path, manifest, told):
         (tmp_path / "cases.json").write_text(manifest)
     with pytest.raises(InputError, match=told):
         filmed_cases(tmp_path, CONFIG)
+
+
+def test_what_to_write_is_told_where_there_are_videos_only(tmp_path):
+    for name in ("b.MOV", "a.mp4", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(InputError, match=r"no cases\.json, only 2 videos.* \[\{\"video\": \"a\.mp4\", \"prompt\": "):
+        filmed_cases(tmp_path, CONFIG)
+    with pytest.raises(InputError, match="is no folder"):
+        filmed_cases(tmp_path / "nowhere", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("a.mp4", "Case 1 of cases.json is \"a.mp4\"; a video"), ({"video": "a.mp4"}, "Case 1"),
+        ({"video": "a.mp4", "prompt": "x", "seed": -1}, "seed of 0 or more"),
+        ({"video": "../a.mp4", "prompt": "x"}, "Case 1 of cases.json names '../a.mp4', outside"),
+    ],
+)  # fmt: skip
+def test_an_entry_that_cannot_be_used_is_left_out_alone(folder, entry, told):
+    listed = json.loads((folder / "cases.json").read_text())
+    listed.insert(1, entry)
+    (folder / "cases.json").write_text(json.dumps(listed))
+    cases = filmed_cases(folder, CONFIG)
+    assert [bool(case.fault) for case in cases] == [False, True, False, False]
+    assert [case.name for case in cases] == ["filmed-000", "filmed-001", "filmed-002", "filmed-003"]
+    with pytest.raises(InputError, match="Case 1") as raised:
+        cases[1].clip()
+    assert told in str(raised.value)
+    options = transfer.parse(["--clips", str(folder)])
+    assert [other.name for other in transfer._others(options, "filmed", cases)] == [
+        "filmed-002", "filmed-002", "filmed-003", "filmed-000",
+    ]  # fmt: skip
+
+
+def test_an_entry_that_was_mended_is_run(folder, tmp_path, monkeypatch):
+    """What is noted of a case that was left out is not held against another by its name."""
+    (folder / "cases.json").write_text(json.dumps(["a.mp4", {"video": "a.mp4", "prompt": "a robot"}]))
+    with BenchRuns(tmp_path / "out") as runs:
+        bad = filmed_cases(folder, CONFIG)[0]
+        assert "Case 0" in runs.result("unguided", bad, bad).skipped  # needs no host
+        (folder / "cases.json").write_text(json.dumps([{"video": "a.mp4", "prompt": "a robot"}]))
+        mended = filmed_cases(folder, CONFIG)[0]
+        monkeypatch.setattr(runs, "_judged", lambda *_: {"speed_ratio": 1.0})
+        assert mended.name == bad.name and runs.result("unguided", mended, mended).figures == {"speed_ratio": 1.0}

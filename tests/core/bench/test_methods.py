@@ -8,16 +8,14 @@ import torch
 
 from vmt.bench import transfer
 from vmt.bench.methods import NAMES, load
+from vmt.bench.methods.method import as_they_are
 from vmt.demo import api_graph, demo_graph
 from vmt.demo.run import WORKFLOW
-from vmt.demo.tuned_graph import tuned
+from vmt.demo.tuned_graph import TUNER_NODE, tuned
 from vmt.errors import InputError
 from vmt.guidance.presets import PRESETS
 
-GUIDED = {
-    "balanced", "broken_centre", "broken_heads", "dense_amf", "dense_amf_key_values", "unrelated_reference",
-    "shuffled_frames", "reversed_reference", "static_reference", "quality", "free", "windowed_amf",
-}  # fmt: skip
+GUIDED = "VMT_MotionGuidanceSampler"
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +35,15 @@ def test_graph_makes_the_video_from_nodes_it_has(demo, name):
     for node in graph.values():
         for value in node["inputs"].values():
             assert not (isinstance(value, list) and len(value) == 2) or value[0] in graph
-    assert ("VMT_MotionGuidanceSampler" in classes(graph)) == (name in GUIDED)
     assert str(demo.full) == before, "the workflow itself stays as it was"
-    assert load(name).about
+    method, guided = load(name), GUIDED in classes(graph)
+    assert method.about and (TUNER_NODE in graph) == method.tunes
+    if method.control:
+        assert guided == (method.unrelated or method.reference is not as_they_are), "by another reference, or by none"
+    if method.broken or name in PRESETS:
+        assert guided
+    if method.tunes or method.shows_reference or method.perfect:
+        assert not guided
 
 
 def test_controls_have_only_what_they_are_to_have(demo):
@@ -64,11 +68,17 @@ def test_presets_reach_guidance_that_stands_on_the_model_line(name):
 
 
 def test_presets(demo):
-    told = {name: load(name).graph(demo)[demo.sampler]["inputs"].get("preset") for name in sorted(GUIDED)}
-    alone = {"broken_centre", "broken_heads", "dense_amf", "dense_amf_key_values", "windowed_amf"}
-    controls = {"unrelated_reference", "shuffled_frames", "reversed_reference", "static_reference"}
-    expected = dict.fromkeys(alone, "custom") | dict.fromkeys(controls, "balanced") | {n: n for n in PRESETS}
-    assert told == expected
+    graphs = {name: load(name).graph(demo) for name in NAMES}
+    told = {n: graph[demo.sampler]["inputs"]["preset"] for n, graph in graphs.items() if GUIDED in classes(graph)}
+    for name, preset in told.items():
+        if load(name).control:
+            assert preset == "balanced"
+        elif load(name).broken or name in ("dense_amf", "dense_amf_key_values", "windowed_amf"):
+            assert preset == "custom"
+        else:
+            assert preset in ("custom", *PRESETS)
+    assert {name: told[name] for name in PRESETS} == {name: name for name in PRESETS}
+    assert sum(load(name).control for name in told) >= 4
 
 
 def test_dense_flow_looks_everywhere(demo):
@@ -91,18 +101,19 @@ def test_references_are_what_their_names_say():
     order = {name: load(name).reference(frames, Random(1))[:, 0, 0, 0].tolist() for name in NAMES}
     assert order["reversed_reference"] == list(range(8, -1, -1)) and order["static_reference"] == [0] * 9
     assert order["shuffled_frames"] != list(range(9)) and sorted(order["shuffled_frames"]) == list(range(9))
-    for name in set(NAMES) - {"reversed_reference", "static_reference", "shuffled_frames"}:
+    for name in ("balanced", "noised_start", "unrelated_reference", "vae_round_trip", "decoupled_lora"):
         assert order[name] == list(range(9))
-    assert [name for name in NAMES if load(name).unrelated] == ["unrelated_reference"]
-    assert [name for name in NAMES if load(name).shows_reference] == ["vae_round_trip"]
-    assert [name for name in NAMES if load(name).perfect] == ["perfect"]
+    assert all(len(found) == 9 for found in order.values())
+    assert load("unrelated_reference").unrelated and load("vae_round_trip").shows_reference and load("perfect").perfect
+    assert not any(load("balanced").__dict__[field] for field in ("unrelated", "shows_reference", "perfect", "control"))
 
 
 def test_what_is_broken_runs_only_where_it_is_named():
-    assert [name for name in NAMES if load(name).broken] == ["broken_centre", "broken_heads"]
-    tuned = {"plain_lora", "dual_path", "stock_lora", *(name for name in NAMES if name.startswith("decoupled_lora"))}
-    assert {name for name in NAMES if load(name).tunes} == tuned and len(tuned) == 9
-    assert set(transfer.parse([]).methods) == set(NAMES) - {"broken_centre", "broken_heads"} - tuned
+    broken, tuned = ({name for name in NAMES if getattr(load(name), kind)} for kind in ("broken", "tunes"))
+    assert broken == {name for name in NAMES if name.startswith("broken_")} and len(broken) >= 2
+    assert {"plain_lora", "dual_path", "stock_lora", "decoupled_lora"} <= tuned
+    by_default = transfer._methods(transfer.parse([]))
+    assert set(by_default) == set(NAMES) - broken - tuned and len(by_default) == len(set(by_default))
 
 
 def test_tuned_models_learn_the_reference_and_its_caption(demo):
@@ -130,7 +141,8 @@ def test_parts_are_left_out_one_at_a_time(demo):
 
     whole, parts = settings("decoupled_lora"), [n for n in NAMES if n.startswith("decoupled_lora_")]
     changed = [{key for key, value in settings(name).items() if value != whole[key]} for name in parts]
-    assert sorted(map(sorted, changed)) == [["heads"], ["motion_weight"], ["rope"], ["rope"], ["stride"]]
+    assert all(len(settings) == 1 for settings in changed)
+    assert {"heads", "motion_weight", "rope", "stride"} <= set().union(*changed)
 
 
 def test_unknown_method_is_refused():

@@ -1,19 +1,25 @@
 """The report: medians and intervals per method, differences from the floor, what was left out."""
 
+import errno
 import json
+import os
 from itertools import pairwise
 from typing import ClassVar
 
+import cv2
 import pytest
+import torch
 
 from vmt.bench import case_picture, command, transfer
 from vmt.bench import runs as bench_runs
 from vmt.bench.case import Result
 from vmt.bench.cases import bench_cases
 from vmt.bench.figure_tables import FigureTables
+from vmt.bench.methods import NAMES, load
 from vmt.bench.report import summary, table, within_noise
 from vmt.errors import InputError
-from vmt.launch.run_result import ServerError
+from vmt.launch.console import LaunchError
+from vmt.launch.run_result import NodeFailed, ServerError
 from vmt.metrics.trajectory import centred_correlation
 
 FIGURES = {"centred_correlation": 0.0, "wrong_way": 0.5, "colour_right": True, "leakage": None, "seconds": 2.0}
@@ -107,6 +113,9 @@ class Runs:
         self.asked.append((name, case.name, other.motion.name != case.motion.name))
         return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
 
+    def kept(self, name, case):
+        return Result({**FIGURES}) if name == "unguided" else None
+
     def compute(self, name, category, cases):
         assert all(case.category == category and other.about != case.about for case, other in cases)
         counted = {"forwards": 40, "backwards": 0.5 if category == "camera" else 1.5, "flops": 2_345_678_901_234}
@@ -118,20 +127,45 @@ class TestCommand:
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
         monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path / "ComfyUI")
         Runs.asked.clear()
-        options = ["--methods", "balanced", "--category", "camera,single_object", "--cases", "3"]
+        options = ["--methods", "balanced", "--no-controls", "--category", "camera,single_object", "--cases", "3"]
         assert command.main(["transfer", *options, "--out", str(tmp_path / "o"), "--json", str(tmp_path / "r")]) == 0
         report = json.loads((tmp_path / "r").read_text())
         assert {"split", "seed", "cases", "model", "host", "methods"} <= set(report) and report["split"] == "v1"
+        assert report["host"] == {"comfyui": "unknown", "torch": torch.__version__, "dtype": report["host"]["dtype"]}
         assert report["methods"]["balanced"]["wrong_way"]["n"] == 4
         assert report["methods"]["balanced"]["forwards"] == 40 and "flops" not in report["methods"]["unguided"]
         assert report["categories"]["camera"]["skipped"]["balanced"] == {"camera-001": "the frames are gone"}
-        told = capsys.readouterr().out
+        printed = capsys.readouterr()
+        told = printed.out
         assert "Left out: balanced on camera-001" in told and "| balanced |" in told
         overall = told[told.index("all\n\n") :].splitlines()
         assert overall[2].endswith("| forwards | backwards | TFLOP |")
         assert overall[4].endswith("| – | – | – |") and overall[5].endswith("| 40.0 | 1.0 | 2.35 |")
         assert report["categories"]["single_object"]["methods"]["balanced"]["backwards"] == 1.5
+        lines = printed.err.splitlines()
+        assert [line for line in lines if "counting" in line] == [
+            f"{category}: counting what a run of each method computes" for category in ("camera", "single_object")
+        ]
+        assert lines[1].startswith("camera-000 (") and ")  2/12 runs, 1 of them made in " in lines[1]
+        assert lines[-1].startswith("single_object-002 (") and lines[-1].endswith(" s, 0 min left")
+        assert ")  12/12 runs, 6 of them made in " in lines[-1]
         assert len(Runs.asked) == 12 and all(another for *_, another in Runs.asked)
+
+    @pytest.mark.parametrize("asked", ["balanced,dense_amf", "dense_amf,shuffled_frames,balanced"])
+    def test_controls_come_first_in_every_table(self, tmp_path, monkeypatch, capsys, asked):
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        options = ["transfer", "--methods", asked, "--category", "camera", "--cases", "1", "--out", str(tmp_path)]
+        assert command.main(options) == 0
+        rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+        shown = [row.split("|")[1].strip() for row in rows]
+        named = [name for name in asked.split(",") if name != "shuffled_frames"]
+        controls = {
+            "noised_start", "perfect", "reversed_reference", "shuffled_frames", "static_reference",
+            "unrelated_reference", "vae_round_trip",
+        }  # fmt: skip
+        others = sorted(name for name in NAMES if load(name).control and name != "unguided")
+        assert controls <= set(others) and shown == ["method", "---", "unguided", *others, *named] * 2
 
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")
@@ -140,11 +174,21 @@ class TestCommand:
         drawn, save = [], case_picture.save
         monkeypatch.setattr(case_picture, "save", lambda figure, path: (drawn.append(figure), save(figure, path)))
         picture = tmp_path / "cases.svg"
-        options = ["--methods", "free", "--category", "camera,single_object", "--cases", "4", "--picture", str(picture)]
-        assert command.main(["transfer", *options, "--out", str(tmp_path / "o")]) == 0
+        options = ["--methods", "free", "--no-controls", "--category", "camera,single_object", "--cases", "4"]
+        options += ["--picture", str(picture), "--out", str(tmp_path / "o")]
+        assert command.main(["transfer", *options]) == 0
         assert picture.read_text().startswith("<?xml")
         dots = [[len(line.get_offsets()) for line in axes.collections] for axes in drawn[0].axes]
         assert dots == [[0, 0], [3, 3]], "one case has no figures, and those of cameras are no path"
+
+    def test_the_report_says_what_the_models_computed_in(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        for backend in (torch.cuda, torch.backends.mps):
+            monkeypatch.setattr(backend, "is_available", lambda: False)
+        told = [transfer._host(transfer.parse(options))["dtype"] for options in ([], ["--half"])]
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        told.append(transfer._host(transfer.parse([]))["dtype"])
+        assert told == ["float32", "bfloat16", "as the host chooses"]
 
     def test_folder_of_other_settings_is_left_alone(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
@@ -190,6 +234,7 @@ class TestKeptResults:
         case = bench_cases("camera", 1)[0]
         (tmp_path / "balanced").mkdir()
         (tmp_path / "balanced" / "camera-000.json").write_text(json.dumps({"figures": FIGURES, "skipped": ""}))
+        assert runs.kept("balanced", case).figures == FIGURES and runs.kept("free", case) is None
         assert runs.result("balanced", case, case).figures == FIGURES
 
     def test_a_case_that_fails_is_told_and_tried_again_another_time(self, runs, tmp_path, monkeypatch):
@@ -200,8 +245,51 @@ class TestKeptResults:
         case = bench_cases("camera", 1)[0]
         assert runs.result("balanced", case, case).skipped == "KSampler (node 3): out of luck"
         assert json.loads((tmp_path / "balanced" / "camera-000.json").read_text())["figures"] is None
+        assert runs.kept("balanced", case) is None
         monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
         assert runs.result("balanced", case, case).figures == FIGURES
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("NaN"), cv2.error("NaN"), OSError("NaN"), MemoryError("NaN")], ids=repr
+    )
+    def test_an_error_that_nobody_foresaw_ends_its_case_only(self, runs, monkeypatch, error):
+        def fails(*_):
+            raise error
+
+        monkeypatch.setattr(runs, "_judged", fails)
+        case, other = bench_cases("camera", 2)
+        assert runs.result("balanced", case, other).skipped == f"{type(error).__name__}: NaN"
+        monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
+        assert runs.result("balanced", other, case).figures == FIGURES
+
+    def test_ctrl_c_ends_the_bench(self, runs, monkeypatch):
+        def stopped(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(runs, "_judged", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            runs.result("balanced", *bench_cases("camera", 2))
+
+    @pytest.mark.parametrize("told_by", ["us", "the host", "a file of ours"])
+    def test_a_full_disk_stops_the_bench(self, runs, tmp_path, monkeypatch, told_by):
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def fails(*_):
+            raise NodeFailed("9", "SaveVideo", str(full), "OSError", "") if told_by == "the host" else full
+
+        monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
+        monkeypatch.setattr(*((bench_runs, "_write") if told_by == "a file of ours" else (runs, "_judged")), fails)
+        with pytest.raises(InputError, match=r"The disk is full.*start the bench again"):
+            runs.result("balanced", *bench_cases("camera", 2))
+        assert not list(tmp_path.glob("**/*.json")), "the case is not noted as one that cannot be made"
+
+    def test_compute_that_could_not_be_counted_is_counted_another_time(self, runs, tmp_path, monkeypatch):
+        def fails(*_):
+            raise ValueError("NaN")
+
+        monkeypatch.setattr(runs, "_graph", fails)
+        pairs = [tuple(bench_cases("camera", 2))]
+        assert runs.compute("balanced", "camera", pairs) == {} and not list(tmp_path.glob("**/*.json"))
 
     def test_a_host_that_does_not_start_is_no_case_s_fault(self, runs, tmp_path, monkeypatch):
         class Broken:
@@ -216,11 +304,19 @@ class TestKeptResults:
 
         monkeypatch.setattr(bench_runs, "Server", Broken)
         monkeypatch.setattr(bench_runs.host_tree, "current", lambda: tmp_path)
+        monkeypatch.setattr(bench_runs, "needs_cpu_flag", lambda python: True)
         case, other = bench_cases("camera", 2)
         with pytest.raises(ServerError, match="did not start"):
             runs.result("unguided", case, other)
         with pytest.raises(ServerError, match="did not start"):
             runs.compute("unguided", "camera", [(case, other)])
+
+        def nowhere():
+            raise LaunchError("There is no ComfyUI")
+
+        monkeypatch.setattr(bench_runs.host_tree, "current", nowhere)
+        with pytest.raises(ServerError, match="no ComfyUI"):
+            runs.result("unguided", case, other)
         assert not list(tmp_path.glob("**/*.json"))
 
     def test_of_another_case_by_that_name_stop_the_bench(self, runs, tmp_path):
@@ -244,6 +340,17 @@ class TestKeptResults:
             monkeypatch.setattr(runs, "_judged", lambda *_: {**FIGURES, "wrong_way": 0.25})
             assert runs.result("balanced", case, case).figures["wrong_way"] == 0.25
         assert FigureTables(tmp_path / "tables").get("balanced", "camera", case.name).figures["wrong_way"] == 0.25
+
+
+def test_controls_that_cannot_run_on_filmed_clips_are_not_added():
+    def methods(*options):
+        return transfer._methods(transfer.parse(["--methods", "free,noised_start", *options]))
+
+    everything = methods()
+    assert everything[-1] == "free" and {"perfect", "vae_round_trip"} < set(everything)
+    assert methods("--clips", "folder") == [name for name in everything if name != "perfect"]
+    assert methods("--no-controls") == methods("--no-controls", "--clips", "folder")
+    assert methods("--no-controls") == ["unguided", "free", "noised_start"]
 
 
 def test_the_unrelated_reference_goes_no_particular_way():

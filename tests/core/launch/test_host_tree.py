@@ -101,3 +101,9 @@ def test_command_without_setup_says_so(state, monkeypatch):
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     with pytest.raises(LaunchError, match="python3 -m vmt test"):
         host_tree.current()
+
+
+def test_version_is_what_the_tree_says(tmp_path):
+    assert host_tree.version(tmp_path) == "unknown"
+    (tmp_path / "comfyui_version.py").write_text('# generated\n__version__ = "0.3.75"\n')
+    assert host_tree.version(tmp_path) == "0.3.75"

@@ -49,6 +49,7 @@ class Method:
     graph: the demo workflow, filled in for the case -> the API-form graph to run; its node `save` saves the result.
     reference: (frames (T,H,W,3), lots of the case) -> the frames to upload in their place.
     unrelated: it is given the reference of another case, and judged against its own.
+    control: what every method is to be seen beside; run with whatever is named.
     broken: wrong on purpose, to see that the bench notices; run only where it is named.
     tunes: trains on each reference, which takes minutes; run only where it is named.
     shows_reference: the result is to show what the reference shows, not what the prompt names.
@@ -61,5 +62,6 @@ class Method:
     unrelated: bool = False
     shows_reference: bool = False
     perfect: bool = False
+    control: bool = False
     broken: bool = False
     tunes: bool = False

@@ -7,4 +7,5 @@ from .method import Method
 METHOD = Method(
     "no guidance, but started from the reference under noise",
     lambda demo: api_graph.keep(noised_start(demo), demo.save),
+    control=True,
 )

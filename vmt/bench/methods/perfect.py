@@ -3,4 +3,6 @@
 from .method import Method
 from .vae_round_trip import graph
 
-METHOD = Method("what the prompt names, drawn along the reference's motion: a perfect transfer", graph, perfect=True)
+METHOD = Method(
+    "what the prompt names, drawn along the reference's motion: a perfect transfer", graph, perfect=True, control=True
+)

@@ -3,4 +3,4 @@
 from .balanced import METHOD as BALANCED
 from .method import Method
 
-METHOD = Method("guided by the reference backwards", BALANCED.graph, lambda frames, rng: frames.flip(0))
+METHOD = Method("guided by the reference backwards", BALANCED.graph, lambda frames, rng: frames.flip(0), control=True)

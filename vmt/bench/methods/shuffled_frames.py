@@ -10,4 +10,4 @@ def shuffled(frames, rng):
     return frames[torch.tensor(rng.sample(range(len(frames)), len(frames)))]
 
 
-METHOD = Method("guided by the reference's frames in random order", BALANCED.graph, shuffled)
+METHOD = Method("guided by the reference's frames in random order", BALANCED.graph, shuffled, control=True)

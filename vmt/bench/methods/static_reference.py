@@ -7,4 +7,5 @@ METHOD = Method(
     "guided by the reference's first frame, held",
     BALANCED.graph,
     lambda frames, rng: frames[:1].expand_as(frames).contiguous(),
+    control=True,
 )

@@ -9,4 +9,4 @@ def graph(demo: DemoGraph) -> dict:
     return api_graph.keep(api_graph.without_guidance(demo.full), demo.save)
 
 
-METHOD = Method("no reference: same prompt, seed and steps", graph)
+METHOD = Method("no reference: same prompt, seed and steps", graph, control=True)

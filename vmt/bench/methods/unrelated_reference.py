@@ -3,4 +3,4 @@
 from .balanced import METHOD as BALANCED
 from .method import Method
 
-METHOD = Method("guided by another case's reference", BALANCED.graph, unrelated=True)
+METHOD = Method("guided by another case's reference", BALANCED.graph, unrelated=True, control=True)

@@ -16,4 +16,4 @@ def graph(demo: DemoGraph) -> dict:
     return api_graph.keep(changed, demo.save)
 
 
-METHOD = Method("the reference through the VAE: the ceiling", graph, shows_reference=True)
+METHOD = Method("the reference through the VAE: the ceiling", graph, shows_reference=True, control=True)
