@@ -1,8 +1,9 @@
 """Cases of the bench: a reference whose motion is known, a prompt for something else, and a seed.
 
 Every case comes from (category, seed, number) alone, so it is the same on every machine; a category's motions take
-turns. Colours, shapes and grounds are combinations that training never shows (a figure has no such combinations: there
-the motions are unseen). The prompt names as many things as the reference shows, all of other words.
+turns. Colours, shapes and grounds are combinations that training never shows, though each by itself is known; some
+motions it never shows either (`Motion.unseen`), which is all that is held out of figures and of cameras without a
+thing. The prompt names as many things as the reference shows, all of other words.
 """
 
 from __future__ import annotations

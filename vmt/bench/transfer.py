@@ -141,6 +141,8 @@ def main(argv: list[str]) -> int:
     figures = summary({m: {k: v for c in cases for k, v in scores[c][m].items()} for m in methods}, groups)
     split = None if options.clips else next((name for name, seed in SPLITS.items() if seed == options.seed), None)
     absent = why_absent(options.clip_vision, options.clip_text)
+    if options.seeds == 1:
+        absent["diversity"] = "a single video of each case is made; --seeds 2 or more make several"
     report = {
         "split": split,
         "seed": options.seed,

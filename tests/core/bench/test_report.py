@@ -130,7 +130,10 @@ class TestCommand:
         options = ["--methods", "balanced", "--no-controls", "--category", "camera,single_object", "--cases", "3"]
         assert command.main(["transfer", *options, "--out", str(tmp_path / "o"), "--json", str(tmp_path / "r")]) == 0
         report = json.loads((tmp_path / "r").read_text())
-        assert {"split", "seed", "cases", "model", "host", "methods"} <= set(report) and report["split"] == "v1"
+        assert list(report) == "split seed cases model host half absent methods categories".split()
+        assert report["split"] == "v1" and "--seeds 2" in report["absent"]["diversity"]
+        assert set(report["methods"]["balanced"]["wrong_way"]) == {"median", "mean", "ci95", "n"}
+        assert set(report["categories"]["camera"]) == {"methods", "skipped"}
         assert report["host"] == {"comfyui": "unknown", "torch": torch.__version__, "dtype": report["host"]["dtype"]}
         assert report["methods"]["balanced"]["wrong_way"]["n"] == 4
         assert report["methods"]["balanced"]["forwards"] == 40 and "flops" not in report["methods"]["unguided"]
