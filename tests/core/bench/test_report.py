@@ -168,7 +168,7 @@ class TestCommand:
             "unrelated_reference", "vae_round_trip",
         }  # fmt: skip
         others = sorted(name for name in NAMES if load(name).control and name != "unguided")
-        assert controls <= set(others) and shown == ["method", "---", "unguided", *others, *named] * 2
+        assert controls <= set(others) and shown == ["method", "---", "unguided", *others, *named] * 4
 
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")
