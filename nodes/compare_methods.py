@@ -73,5 +73,6 @@ class CompareMethods(io.ComfyNode):
         table, sheet = comparison.table(), comparison.sheet()
         show_on_node(table)
         figures = json.dumps({"results": comparison.figures, "skipped": comparison.skipped}, indent=1)
-        shown = {**ui.PreviewImage(sheet, cls=cls).as_dict(), **ui.PreviewText(table).as_dict()}
+        preview = ui.PreviewImage(sheet, cls=cls).as_dict()
+        shown = {**preview, **ui.PreviewText(table).as_dict(), "figures": [figures]}  # in the history of a headless run
         return io.NodeOutput(table, figures, sheet, ui=shown)

@@ -157,6 +157,17 @@ class TestCompareMethods:
 
         return run
 
+    def test_two_files(self, executor, host):
+        for name, frames in (("reference", RIGHT), ("output", SAME)):
+            write_video(Path(host.base) / "input" / f"{name}.mp4", torch.from_numpy(frames).float(), 16.0)
+        inputs = {"reference": ["reference", 0], "output_a": ["output", 0], "names": "same way"}
+        asks = {"class_type": "VMT_CompareMethods", "inputs": inputs}
+        executor.forget()
+        result = executor.run({**graph(reference=None, output=None), "compare": asks}, want={"table": ["compare", 0]})
+        assert "| same way |" in result.got["table"] and len(result.files("compare")) == 1
+        told = [json.loads(result.outputs[node]["figures"][0]) for node in ("metrics", "compare")]
+        assert told[1]["results"]["same way"] == told[0], "both nodes see the same files alike"
+
     def test_results_by_name(self, compare):
         result = compare("right", reference=RIGHT, output_a=SAME, output_c=LEFT, output_d=SAME[:9], unguided=LEFT)
         figures = json.loads(result.got["figures"])
