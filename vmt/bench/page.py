@@ -24,7 +24,10 @@ REFERENCE = "reference"
 COLUMNS = 9  # frames of a contact sheet
 FIELD_STEPS = 8  # frames that an arrow spans
 FIELD_WIDTH = 192  # pixels
-DOTS = {"camera": "camera_correlation"}  # what a case's dot tells; of the other categories, its path
+DOTS = {  # what a case's dot tells; of the other categories, its path: most figures go nowhere, their limbs move
+    "camera": "camera_correlation",
+    "complex_motion": "located_correlation",
+}
 WIDTH, ROW, LEFT = 760, 26, 190  # pixels of the dot plots
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
