@@ -249,7 +249,7 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
         judge_again=options.judge_again,
     ) as runs:  # fmt: skip
         everything = list(product(methods, (case for listed in cases.values() for case in listed)))
-        waiting = {(name, case.name) for name, case in everything if runs.kept(name, case) is None}
+        waiting = {(name, case.name) for name, case in everything if not (case.fault or runs.kept(name, case))}
         progress = Progress(len(everything), len(waiting))
         for category, listed in cases.items():
             _say(f"{category}: counting what a run of each method computes")

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
@@ -118,6 +119,7 @@ class Runs:
 
     def compute(self, name, category, cases):
         assert all(case.category == category and other.about != case.about for case, other in cases)
+        assert not any(case.fault for case, _ in cases)
         counted = {"forwards": 40, "backwards": 0.5 if category == "camera" else 1.5, "flops": 2_345_678_901_234}
         return counted if name == "balanced" else {}
 
@@ -169,6 +171,16 @@ class TestCommand:
         }  # fmt: skip
         others = sorted(name for name in NAMES if load(name).control and name != "unguided")
         assert controls <= set(others) and shown == ["method", "---", "unguided", *others, *named] * 4
+
+    def test_a_case_with_a_fault_is_no_run_to_make_or_to_count(self, tmp_path, monkeypatch, capsys):
+        first, second = bench_cases("camera", 2)
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        monkeypatch.setattr(transfer, "_cases", lambda *_: {"camera": [first, replace(second, fault="no video")]})
+        options = ["--methods", "balanced", "--no-controls", "--category", "camera", "--out", str(tmp_path)]
+        assert command.main(["transfer", *options]) == 0
+        printed = capsys.readouterr()
+        assert "  4/4 runs, 1 of them made in " in printed.err and "Left out: balanced on camera-001" in printed.out
 
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")
