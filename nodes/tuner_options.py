@@ -49,12 +49,13 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "phases", default=DEFAULT.phases, min=1, max=16,
-                    tooltip="Choices of the frames between the ends that are learned from, with a stride above 1.",
+                    tooltip="How many different choices of the frames between the ends are learned from, as far as the "
+                    "stride has so many; of every frame there is one.",
                 ),
                 io.Combo.Input(
                     "rope", options=list(ROPES), default=DEFAULT.rope,
                     tooltip="Where thinned-out frames sit in time. ends: evenly between the ends of the full clip, "
-                    "which is where the first of the phases has them; the others are off by less than half a distance. "
+                    "which is where the first of the phases has them; the others are off by up to half a distance. "
                     "tokens: the paper's ratio. none: close together, so that the motion comes out faster.",
                 ),
                 io.Float.Input(

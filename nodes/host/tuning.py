@@ -18,7 +18,7 @@ from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.presets import TunerConfig
 from ...vmt.lora.roles_file import find_roles, fingerprint, marking_weights, read_roles, save_roles
-from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
+from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_phases
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from ...vmt.token_grid import TokenGrid
 from .checkpoint import fitting
@@ -75,15 +75,14 @@ def check_tunable(patcher, wan: WanSizes) -> None:
 
 
 def encode_clips(vae, frames: Tensor, config: TunerConfig, seed: int) -> Clips:
-    """Latents of the thinned-out clip, at several phases, and of single frames, from frames (T,H,W,3) 0..1.
+    """Latents of the thinned-out clip, at different phases, and of single frames, from frames (T,H,W,3) 0..1.
 
     Raises:
         InputError: not 4n+1 frames, or too few for the stride.
     """
     num, rng = len(frames), Random(seed)
     stride = config.stride or auto_stride(num)
-    phases = [0.0, *(rng.uniform(-1, 1) for _ in range(config.phases - 1))] if stride > 1 else [0.0]
-    chosen = [sparse_frames(num, stride, phase) for phase in phases]
+    chosen = sparse_phases(num, stride, config.phases, rng)
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
     used = chosen if config.temporal_steps else chosen[:1]  # by one at least the heads are told apart
     return Clips(
