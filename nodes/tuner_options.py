@@ -85,6 +85,10 @@ class TunerOptions(io.ComfyNode):
                     "sigma_end", default=DEFAULT.sigma_end, min=0.0, max=0.99, step=0.01, round=0.0001,
                     tooltip="Learn the motion at noise levels down to this one. 0: at all of them.",
                 ),
+                io.Int.Input(
+                    "appearance_rank", default=DEFAULT.appearance_rank, min=0, max=256,
+                    tooltip="Size of the appearance LoRA; rank is then that of the motion LoRA. 0: as rank.",
+                ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],
         )  # fmt: skip
