@@ -1,5 +1,7 @@
 """Decoupled-LoRA Tuner: a small LoRA file that holds the motion of one clip."""
 
+import glob
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +10,15 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..vmt.errors import check_choice
+from ..vmt.errors import InputError, check_choice
 from ..vmt.lora.branches import SPATIAL, TEMPORAL
 from ..vmt.lora.files import state_dict, write
 from ..vmt.lora.presets import PRESETS
 from ..vmt.lora.roles_picture import draw_roles
+from ..vmt.whole_file import drop_partials
 from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
-from .host.tuning import Tuned, check_frames, check_tunable, encode_clips, tune_clip
+from .host.tuning import Tuned, check_frames, check_ranks, check_tunable, encode_clips, tune_clip
 from .types import TunerOptions
 
 NAMES = {TEMPORAL: "motion", SPATIAL: "appearance"}
@@ -83,10 +86,12 @@ class DecoupledLoraTuner(io.ComfyNode):
         check_frames(frames)
         check_conditioning("The caption", [{**more, "cross_attn": text} for text, more in positive], wan)
         check_whole_run("The caption", positive)
+        check_ranks(model, wan, config)
         targets = _targets(filename_prefix)
         tuned = tune_clip(model, wan, positive, encode_clips(vae, frames, config, seed), config, seed)
         loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
-        tuned.checkpoint.unlink(missing_ok=True)  # not before: a full disk must not cost what was learned
+        with suppress(OSError):
+            tuned.checkpoint.unlink()  # not before: a full disk must not cost what was learned
         for name, strength in ((TEMPORAL, motion_strength), (SPATIAL, appearance_strength)):
             if strength and loras[name]:
                 model, _ = comfy.sd.load_lora_for_models(model, None, loras[name], strength, 0)
@@ -100,9 +105,23 @@ class DecoupledLoraTuner(io.ComfyNode):
 
 
 def _targets(prefix: str) -> dict[str, Path]:
-    """A file for each branch, both of the same number, the first that neither has."""
+    """A file for each branch, both of the same number, the first that neither has.
+
+    Raises:
+        InputError: there is no such folder, and none can be made.
+    """
     output = folder_paths.get_output_directory()
-    places = {branch: folder_paths.get_save_image_path(f"{prefix}_{name}", output) for branch, name in NAMES.items()}
+    try:
+        places = {
+            branch: folder_paths.get_save_image_path(f"{prefix}_{name}", output) for branch, name in NAMES.items()
+        }
+    except OSError as error:
+        raise InputError(
+            f"filename_prefix is {prefix!r}, whose folder cannot be made or read ({error.strerror or error}); a folder "
+            "under the output folder that may be written to is needed. Choose another prefix, or change that folder."
+        ) from error
+    for folder, name, *_ in places.values():
+        drop_partials(Path(folder), f"{glob.escape(name)}_*")
     counter = max(place[2] for place in places.values())
     return {branch: Path(folder) / f"{name}_{counter:05}_.safetensors" for branch, (folder, name, *_) in places.items()}
 

@@ -10,6 +10,8 @@ from comfy_api.latest import io
 
 from ..vmt.errors import InputError
 from ..vmt.lora.files import read
+from ..vmt.lora.roles_file import read_mark, same_model
+from .host.base_model import base_mark
 from .host.model_check import check_wan
 
 NONE = "none"
@@ -59,6 +61,9 @@ class LoadMotionLora(io.ComfyNode):
             _check(name, tensors, about, branch, model, wan)
             model, _ = comfy.sd.load_lora_for_models(model, None, tensors, strength, 0)
             said.append(f"{branch} {strength:g}: rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps")
+            base = about.get("base_fingerprint")
+            if base and not same_model(read_mark(base), base_mark(model, wan)):
+                said.append(f"{name} was tuned on another checkpoint of this size and may come out weaker here")
         return io.NodeOutput(model, ui={"text": ["; ".join(said) or "off"]})
 
     @classmethod

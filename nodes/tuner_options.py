@@ -49,12 +49,13 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "phases", default=DEFAULT.phases, min=1, max=16,
-                    tooltip="Choices of the frames between the ends that are learned from, with a stride above 1.",
+                    tooltip="How many different choices of the frames between the ends are learned from, as far as the "
+                    "stride has so many; of every frame there is one.",
                 ),
                 io.Combo.Input(
                     "rope", options=list(ROPES), default=DEFAULT.rope,
                     tooltip="Where thinned-out frames sit in time. ends: evenly between the ends of the full clip, "
-                    "which is where the first of the phases has them; the others are off by less than half a distance. "
+                    "which is where the first of the phases has them; the others are off by up to half a distance. "
                     "tokens: the paper's ratio. none: close together, so that the motion comes out faster.",
                 ),
                 io.Float.Input(
@@ -83,6 +84,10 @@ class TunerOptions(io.ComfyNode):
                 io.Float.Input(
                     "sigma_end", default=DEFAULT.sigma_end, min=0.0, max=0.99, step=0.01, round=0.0001,
                     tooltip="Learn the motion at noise levels down to this one. 0: at all of them.",
+                ),
+                io.Int.Input(
+                    "appearance_rank", default=DEFAULT.appearance_rank, min=0, max=256,
+                    tooltip="Size of the appearance LoRA; rank is then that of the motion LoRA. 0: as rank.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

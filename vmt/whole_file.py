@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+LITTER_AGE = 3600.0  # seconds; a younger one may be in the writing by another process
 _UMASK = os.umask(0)  # it can only be read by setting it
 os.umask(_UMASK)
 
@@ -27,3 +29,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def drop_partials(folder: Path, names: str = "*") -> None:
+    """Removes what is left in a folder of writes that were killed; what cannot be removed stays.
+
+    names: pattern of the files' names, without their ending.
+    """
+    with suppress(OSError):
+        for file in folder.glob(f"{names}.partial"):
+            if time.time() - file.stat().st_mtime > LITTER_AGE:
+                file.unlink(missing_ok=True)

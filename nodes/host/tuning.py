@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -13,14 +14,18 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ...vmt import VERSION
 from ...vmt.errors import InputError, UnsupportedModelError
-from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora
-from ...vmt.lora.head_roles import HeadRoles
+from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora, check_rank
+from ...vmt.lora.head_roles import ROLES_SIGMA, HeadRoles
 from ...vmt.lora.presets import TunerConfig
-from ...vmt.lora.roles_file import find_roles, fingerprint, marking_weights, read_roles, save_roles
-from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
+from ...vmt.lora.roles_file import find_roles, read_roles, save_roles, write_mark
+from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_phases
+from ...vmt.lora.time_left import TimeLeft
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from ...vmt.token_grid import TokenGrid
+from ...vmt.whole_file import drop_partials
+from .base_model import base_mark
 from .checkpoint import fitting
 from .input_check import check_reference
 from .lora_branches import branches_in
@@ -31,7 +36,7 @@ from .tuning_pass import TuningPass, with_model
 KEPT_CHECKPOINTS = 3  # of other runs
 MARKING = ("self_attn.q.weight", "ffn.0.weight")  # what was merged into a checkpoint has changed one of them
 SAMPLED = 4096  # values of a tensor
-ROLES_SIGMA = 0.9  # noise level at which heads are told apart
+KEPT_FROM = 5  # latent frames of a clip on which heads are told apart for good; of fewer they look different
 FOLDER = "vmt_tuning"  # of checkpoints and tables of heads, under the user's folder
 SHIPPED = Path(__file__).resolve().parents[2] / "vmt" / "demo" / "weights" / "heads"
 
@@ -51,11 +56,14 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Clips:
-    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames. rope_factor: of the thinned-out ones."""
+    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames. rope_factor: of the thinned-out ones, as it
+    was chosen; ends_factor: the one that puts their ends where the clip has them. frames_sha256: see `frames_hash`."""
 
     sparse: list[Tensor]
     stills: list[Tensor]
     rope_factor: float
+    ends_factor: float = 1.0
+    frames_sha256: str = ""
 
 
 def check_tunable(patcher, wan: WanSizes) -> None:
@@ -74,21 +82,33 @@ def check_tunable(patcher, wan: WanSizes) -> None:
         )
 
 
+def check_ranks(patcher, wan: WanSizes, config: TunerConfig) -> None:
+    """Raises InputError for ranks that the model's heads do not have; before they are told apart, that they never can.
+
+    It costs nothing: weights are looked at where they lie.
+    """
+    roles = _known_roles(base_mark(patcher, wan), wan)
+    all_but_one = torch.arange(wan.num_heads)[None] < max(1, wan.num_heads - 1)
+    for branch in (SPATIAL, TEMPORAL):
+        heads = _reached(roles, config)[branch] if roles else all_but_one | (config.heads == "all")
+        check_rank(config.rank_of(branch), heads, wan.dim)
+
+
 def encode_clips(vae, frames: Tensor, config: TunerConfig, seed: int) -> Clips:
-    """Latents of the thinned-out clip, at several phases, and of single frames, from frames (T,H,W,3) 0..1.
+    """Latents of the thinned-out clip, at different phases, and of single frames, from frames (T,H,W,3) 0..1.
 
     Raises:
         InputError: not 4n+1 frames, or too few for the stride.
     """
     num, rng = len(frames), Random(seed)
     stride = config.stride or auto_stride(num)
-    phases = [0.0, *(rng.uniform(-1, 1) for _ in range(config.phases - 1))] if stride > 1 else [0.0]
-    chosen = [sparse_frames(num, stride, phase) for phase in phases]
+    chosen = sparse_phases(num, stride, config.phases, rng)
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
     used = chosen if config.temporal_steps else chosen[:1]  # by one at least the heads are told apart
     return Clips(
         [vae.encode(frames[numbers, ..., :3]) for numbers in used],
         [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(num, len(chosen[0]), config.rope),
+        rope_factor(num, len(chosen[0]), "ends"), frames_hash(frames),
     )  # fmt: skip
 
 
@@ -103,15 +123,12 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
     def work(model: TuningPass) -> Tuned:
         sparse = tuple(Sample(model.to_model(clip), clips.rope_factor) for clip in clips.sparse)
         stills = tuple(Sample(model.to_model(still)) for still in clips.stills)
-        reference = sparse[0]
-        roles = _head_roles(model, wan, reference, grid)
-        every = torch.ones_like(roles.temporal)
-        reached = {SPATIAL: ~roles.temporal, TEMPORAL: roles.temporal}
+        mark = base_mark(model.guider.model_patcher, wan)
+        roles = _head_roles(model, wan, mark, Sample(sparse[0].latent, clips.ends_factor), grid)
         branches = {
-            name: BranchLora(every if config.heads == "all" else heads, wan.dim, config.rank, seed=seed + number)
-            .to(model.device)
-            for number, (name, heads) in enumerate(reached.items())
-        }  # fmt: skip
+            name: BranchLora(heads, wan.dim, config.rank_of(name), seed=seed + number).to(model.device)
+            for number, (name, heads) in enumerate(_reached(roles, config).items())
+        }
         look_on = float(config.spatial_on and config.spatial_steps > 0)  # untrained branches would only take time
         stages = [
             Stage(
@@ -130,44 +147,76 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
         _drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, grid, checkpoint, key)
         about = {
-            "base_model": str(wan), "rank": str(config.rank), "heads": str(roles),
-            "reference_sha256": _hash(clips.sparse[0]), "made_by": "comfyui-vmt Decoupled-LoRA Tuner",
+            "base_model": str(wan), "base_fingerprint": write_mark(mark), "heads": str(roles),
+            "reference_sha256": clips.frames_sha256, "made_by": "comfyui-vmt Decoupled-LoRA Tuner", "version": VERSION,
             **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
         }  # fmt: skip
         names = [stage.branch for stage in stages]
         return Tuned(
             {name: branches[name].cpu() for name in names}, roles, history["loss"],
             dict(zip(names, history["best"], strict=True)),
-            {name: {**about, "steps": f"{steps:.0f}"} for name, steps in zip(names, history["steps"], strict=True)},
+            {
+                name: {**about, **_about_branch(branches[name]), "steps": f"{steps:.0f}"}
+                for name, steps in zip(names, history["steps"], strict=True)
+            },
             checkpoint,
         )  # fmt: skip
 
     return with_model(patcher, positive, latent, work)
 
 
-def _head_roles(model: TuningPass, wan: WanSizes, reference: Sample, grid: TokenGrid) -> HeadRoles:
-    """What the heads do: from the table of this model, or measured on the clip and kept as one."""
-    mark = fingerprint(marking_weights(model.model.diffusion_model.blocks))
-    kept = Path(folder_paths.get_user_directory()) / FOLDER / "heads"
-    roles = find_roles((kept, SHIPPED), mark, (wan.num_blocks, wan.num_heads))
+def _about_branch(branch: BranchLora) -> dict[str, str]:
+    """head_mask: a group of figures a block, 1 for each head that the branch reaches."""
+    rows = ("".join(str(int(reached)) for reached in row) for row in branch.heads.tolist())
+    return {"rank": str(branch.rank), "head_mask": " ".join(rows)}
+
+
+def _reached(roles: HeadRoles, config: TunerConfig) -> dict[str, Tensor]:
+    """(blocks, N) bool of each branch: the heads that it reaches."""
+    every = config.heads == "all"
+    return {SPATIAL: ~roles.temporal | every, TEMPORAL: roles.temporal | every}
+
+
+def _kept_tables() -> Path:
+    return Path(folder_paths.get_user_directory()) / FOLDER / "heads"
+
+
+def _known_roles(mark: list[float], wan: WanSizes) -> HeadRoles | None:
+    return find_roles((_kept_tables(), SHIPPED), mark, (wan.num_blocks, wan.num_heads))
+
+
+def _head_roles(model: TuningPass, wan: WanSizes, mark: list[float], reference: Sample, grid: TokenGrid) -> HeadRoles:
+    """What the heads do: from the table of the model with this fingerprint, or measured on the clip.
+
+    What was measured on a clip that is long enough is kept as the model's table.
+    """
+    roles = _known_roles(mark, wan)
     if roles is None:
         show_on_node("Telling spatial heads from temporal ones")
         noise = torch.randn(reference.latent.shape, generator=torch.Generator().manual_seed(0)).to(reference.latent)
         noisy = torch.lerp(reference.latent, noise, ROLES_SIGMA)
         roles = model.head_roles(noisy, ROLES_SIGMA, reference.rope_factor, grid, seed=0)
-        table = kept / f"{hashlib.sha256(repr(mark).encode()).hexdigest()[:16]}.json"
-        try:
-            save_roles(table, roles, mark, str(wan))
-            roles, _ = read_roles(table)  # rounded: the same now as in later runs
-        except OSError as error:
-            logging.warning(f"[VMT] The table of heads cannot be kept ({error}); it is measured again next time.")
+        if grid.frames >= KEPT_FROM:
+            roles = _keep_table(roles, wan, mark)
     logging.info(f"[VMT] {roles}")
     return roles
+
+
+def _keep_table(roles: HeadRoles, wan: WanSizes, mark: list[float]) -> HeadRoles:
+    """The roles as the table has them: rounded, the same now as in later runs."""
+    table = _kept_tables() / f"{hashlib.sha256(repr(mark).encode()).hexdigest()[:16]}.json"
+    try:
+        save_roles(table, roles, mark, str(wan))
+        return read_roles(table)[0]
+    except OSError as error:
+        logging.warning(f"[VMT] The table of heads cannot be kept ({error}); it is measured again next time.")
+        return roles
 
 
 def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> dict[str, list[float]]:
     total = sum(stage.steps for stage in stages)
     progress = comfy.utils.ProgressBar(total)
+    time_left = TimeLeft([(stage.steps, stage.samples[0].latent.shape[2]) for stage in stages])
     kept = "block"
 
     def ways() -> tuple[str, ...]:
@@ -196,9 +245,10 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
         picture = ("JPEG", loss_picture(done.losses), 512) if done.step % 10 == 0 else None
         progress.update_absolute(at, total, picture)
         held = "" if done.held_out is None else f", held out {done.held_out:.3f}"
-        show_on_node(
-            f"{stages[done.stage].branch} branch, step {done.step} of {done.steps}: loss {done.losses[-1]:.3f}{held}"
-        )
+        minutes = time_left.minutes(done.stage, done.step)
+        left = "" if minutes is None else f", about {minutes} min left"
+        told = f"{stages[done.stage].branch} branch, step {done.step} of {done.steps}: loss {done.losses[-1]:.3f}"
+        show_on_node(f"{told}{held}{left}")
 
     with branches_in(model.model.diffusion_model, branches):
         return tune(
@@ -223,6 +273,13 @@ def loss_picture(losses: list[float]) -> Image.Image:
     for values, colour in ((losses, "#b8cbe8"), (means, "#1f4e9c")):
         draw.line([place(i, value) for i, value in enumerate(values)], fill=colour, width=2)
     return image
+
+
+def frames_hash(frames: Tensor) -> str:
+    """sha256 of the colours of frames (T,H,W,3 or 4) 0..1 in 8 bits: the same however the clip is tuned on."""
+    return hashlib.sha256(
+        (frames[..., :3].clamp(0, 1) * 255).round().byte().cpu().contiguous().numpy().data
+    ).hexdigest()
 
 
 def _hash(*tensors: Tensor) -> str:
@@ -260,10 +317,16 @@ def _told(held) -> str:
 
 
 def _drop_old(checkpoint: Path) -> None:
-    """Removes checkpoints of runs that were stopped and not taken up again, but for the last few."""
-    others = [file for file in checkpoint.parent.glob("*.safetensors") if file != checkpoint]
-    for file in sorted(others, key=lambda file: file.stat().st_mtime)[:-KEPT_CHECKPOINTS]:
-        file.unlink(missing_ok=True)
+    """Removes checkpoints of runs that were stopped and not taken up again, but for the last few, and broken writes.
+
+    What cannot be removed stays.
+    """
+    with suppress(OSError):
+        others = [file for file in checkpoint.parent.glob("*.safetensors") if file != checkpoint]
+        for file in sorted(others, key=lambda file: file.stat().st_mtime)[:-KEPT_CHECKPOINTS]:
+            file.unlink(missing_ok=True)
+    for folder in (checkpoint.parent, _kept_tables()):
+        drop_partials(folder)
 
 
 def check_frames(frames: Tensor) -> None:

@@ -1,8 +1,11 @@
+import os
+import time
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from vmt.whole_file import whole_file
+from vmt.whole_file import LITTER_AGE, drop_partials, whole_file
 
 
 def test_a_file_is_there_whole(tmp_path):
@@ -26,3 +29,15 @@ def test_whoever_may_read_a_new_file_may_read_this_one(tmp_path):
     with whole_file(tmp_path / "weights.safetensors") as file:
         save_file({"a": torch.zeros(1)}, file)
     assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_killed_writes_have_left_is_removed(tmp_path):
+    for name, age in (("a_1.partial", 2), ("b_1.partial", 2), ("a_2.partial", 0.5), ("a_3.safetensors", 2)):
+        (tmp_path / name).write_text("half")
+        then = time.time() - age * LITTER_AGE
+        os.utime(tmp_path / name, (then, then))
+    drop_partials(tmp_path, "a_*")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_2.partial", "a_3.safetensors", "b_1.partial"]
+    drop_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a_2.partial", "a_3.safetensors"]
+    drop_partials(tmp_path / "none")

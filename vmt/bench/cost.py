@@ -14,13 +14,14 @@ from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..demo.sampling import shape_of_file
 from ..demo.train import DIT_FILE, WEIGHTS
+from ..demo.vocabulary import NUM_TOKENS
 from ..demo.wan_dit import WanShape
 from ..errors import InputError
 from ..flow_matching import shifted_sigmas
 from ..guidance.presets import PRESETS
 from ..signals.attention_flow import AttentionFlowConfig
 from . import cost_rows, tuning_rows
-from .fake_wan import CHECKPOINTS, Cost, FakeWan
+from .fake_wan import CHECKPOINTS, TEXT_TOKENS, Cost, FakeWan
 from .report import FLOOR
 from .runs import loading
 from .wall_clock import peaks, ratios, tunings
@@ -140,7 +141,8 @@ def _told_run(run: dict) -> str:
 def count(options: argparse.Namespace) -> tuple[Cost, dict[str, Cost]]:
     shape = SHAPES.get(options.model) or shape_of_file(WEIGHTS / DIT_FILE)
     latent = ((options.frames - 1) // 4 + 1, *(side // 8 for side in options.size))
-    wan, flow = FakeWan(shape, latent), FLOWS.get(options.model, LARGE)
+    text_tokens = NUM_TOKENS if options.model == "demo" else TEXT_TOKENS
+    wan, flow = FakeWan(shape, latent, text_tokens), FLOWS.get(options.model, LARGE)
     levels = shifted_sigmas(options.steps, SHIFT).tolist()[:-1]
     prompts = 1 if options.no_cfg else 2
     rows = {
@@ -151,7 +153,7 @@ def count(options: argparse.Namespace) -> tuple[Cost, dict[str, Cost]]:
         rows["fastvmt_release"] = cost_rows.fastvmt_release(wan, options.steps, prompts, flow)
     rows["flowmotion"] = cost_rows.flowmotion(wan, options.steps, prompts)
     if options.tuning:
-        rows |= tuning_rows.rows(shape, options.frames, options.size, options.kept)
+        rows |= tuning_rows.rows(shape, options.frames, options.size, options.kept, text_tokens)
     return cost_rows.plain(wan, options.steps, prompts), rows
 
 

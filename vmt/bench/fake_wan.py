@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -180,15 +181,15 @@ class FakeWan:
 
         return self._counted(work, grad=True)
 
-    def tuning_step(self, share: float, rank: int, kept: str = "none") -> Cost:
+    def tuning_step(self, heads: int, rank: int, kept: str = "none", beside: tuple[int, int] | None = None) -> Cost:
         """A pass through the whole model and back to a LoRA of its self-attention.
 
         Args:
-            share: of the heads that the LoRA reaches, rounded to whole heads. kept: as in `gradient`.
+            heads: of each block, that the LoRA reaches. kept: as in `gradient`.
+            beside: heads and rank of another LoRA, which stands and is not trained.
         """
-        heads = torch.arange(self.shape.heads) < max(1, round(share * self.shape.heads))
-        branch = BranchLora(heads.expand(self.shape.blocks, -1), self.shape.width, rank).bfloat16()
-        parameters = list(branch.parameters())
+        trained, *others = (self._branch(*sizes) for sizes in ((heads, rank), beside) if sizes)
+        parameters = list(trained.parameters())
 
         def work():
             tokens, *given, _ = self._dit.embed(self._latent.clone().requires_grad_(), self._timestep, self._text)
@@ -196,15 +197,34 @@ class FakeWan:
                 tokens = RUNS[kept](block, tokens, *given)
             torch.autograd.grad(tokens.float().square().mean(), parameters)
 
+        with self._standing(trained, *(other.requires_grad_(False) for other in others)):
+            return self._counted(work, grad=True)
+
+    def tuning_look(self, heads: int, rank: int, beside: tuple[int, int] | None = None) -> Cost:
+        """A whole pass for one prompt with the LoRAs of `tuning_step`."""
+        with self._standing(*(self._branch(*sizes) for sizes in ((heads, rank), beside) if sizes)):
+            return self.forward()
+
+    def _branch(self, heads: int, rank: int) -> BranchLora:
+        reached = (torch.arange(self.shape.heads) < heads).expand(self.shape.blocks, -1)
+        return BranchLora(reached, self.shape.width, rank).bfloat16()
+
+    @contextmanager
+    def _standing(self, *branches: BranchLora) -> Iterator[None]:
+        """Inside, the self-attention of every block has the updates of the branches."""
+
+        def add(number, part, _, given, result):
+            for branch in branches:
+                result = branch.add_to(result, given[0], number, part)
+            return result
+
         hooks = [
-            getattr(block.self_attn, part).register_forward_hook(
-                lambda _, given, result, number=number, part=part: branch.add_to(result, given[0], number, part)
-            )
+            getattr(block.self_attn, part).register_forward_hook(partial(add, number, part))
             for number, block in enumerate(self._dit.blocks)
             for part in PARTS
         ]
         try:
-            return self._counted(work, grad=True)
+            yield
         finally:
             for hook in hooks:
                 hook.remove()

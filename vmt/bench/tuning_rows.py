@@ -5,41 +5,77 @@ from __future__ import annotations
 from functools import cache
 
 from ..demo.wan_dit import WanShape
+from ..lora.branches import SPATIAL, TEMPORAL
 from ..lora.presets import PRESETS, TunerConfig
 from ..lora.sparse_frames import auto_stride, sparse_frames
 from ..lora.tune import HELD_OUT, TuneConfig
-from .fake_wan import Cost, FakeWan
+from .fake_wan import TEXT_TOKENS, Cost, FakeWan
+from .methods import (
+    decoupled_lora_every_frame,
+    decoupled_lora_every_head,
+    decoupled_lora_no_spatial,
+    dual_path,
+    plain_lora,
+)
 
-HEADS = {"decoupled": 0.5, "all": 1.0}  # share that a branch reaches
-WHOLE_CLIP = TunerConfig(spatial_steps=0, heads="all", stride=1, motion_weight=0.0)
+WHOLE_CLIP = TunerConfig(**plain_lora.OPTIONS)
+METHODS = {  # of the bench, with the steps of the preset standard
+    "whole_clip": WHOLE_CLIP,
+    "dual_path": TunerConfig(**dual_path.OPTIONS),
+    "every_frame": TunerConfig(**decoupled_lora_every_frame.OPTIONS),
+    "every_head": TunerConfig(**decoupled_lora_every_head.OPTIONS),
+    "no_spatial": TunerConfig(**decoupled_lora_no_spatial.OPTIONS),
+}
 
 
-def tuned(shape: WanShape, num_frames: int, size: tuple[int, int], config: TunerConfig, kept: str) -> Cost:
+def tuned(
+    shape: WanShape, num_frames: int, size: tuple[int, int], config: TunerConfig, kept: str,
+    text_tokens: int = TEXT_TOKENS,
+) -> Cost:  # fmt: skip
     """All steps of a tuning that does not end early, and its looks at held-out draws.
 
     Args:
-        num_frames: 4n+1. size: height and width in pixels. kept: see `FakeWan.gradient`.
+        num_frames: 4n+1. size: height and width in pixels. kept: see `FakeWan.gradient`. text_tokens: of the caption.
     """
     stride = config.stride or auto_stride(num_frames)
+    # A decoupled branch reaches half of the heads, and the other one the others.
+    temporal = shape.heads if config.heads == "all" else max(1, round(shape.heads / 2))
+    spatial = shape.heads if config.heads == "all" else max(1, shape.heads - temporal)
+    look = (spatial, config.rank_of(SPATIAL))
+    stages = [
+        (1, config.spatial_steps, look, None),
+        (
+            len(sparse_frames(num_frames, stride)), config.temporal_steps, (temporal, config.rank_of(TEMPORAL)),
+            look if config.spatial_on and config.spatial_steps else None,
+        ),
+    ]  # fmt: skip
     total = Cost()
-    for frames, steps in ((1, config.spatial_steps), (len(sparse_frames(num_frames, stride)), config.temporal_steps)):
+    for frames, steps, trained, beside in stages:
         if steps:
-            step, look = _passes(shape, frames, size, HEADS[config.heads], config.rank, kept)
+            step, held_out = _passes(shape, frames, size, text_tokens, trained, beside, kept)
             looks = -(-steps // TuneConfig.check_every)  # one at the last step too
-            total = total + step * steps + look * (HELD_OUT * looks)
+            total = total + step * steps + held_out * (HELD_OUT * looks)
     return total
 
 
 @cache
 def _passes(
-    shape: WanShape, frames: int, size: tuple[int, int], share: float, rank: int, kept: str
+    shape: WanShape, frames: int, size: tuple[int, int], text_tokens: int, trained: tuple[int, int],
+    beside: tuple[int, int] | None, kept: str,
 ) -> tuple[Cost, Cost]:  # fmt: skip
-    """A step of training and a pass without one; counted once for all presets, which differ in their number."""
-    wan = FakeWan(shape, ((frames - 1) // 4 + 1, *(side // 8 for side in size)))
-    return wan.tuning_step(share, rank, kept), wan.forward()
+    """A step of training and a pass without one; counted once for all presets, which differ in their number.
+
+    trained, beside: heads and rank of the branch that learns and of one that only stands.
+    """
+    wan = FakeWan(shape, ((frames - 1) // 4 + 1, *(side // 8 for side in size)), text_tokens)
+    return wan.tuning_step(*trained, kept, beside), wan.tuning_look(*trained, beside)
 
 
-def rows(shape: WanShape, num_frames: int, size: tuple[int, int], kept: str) -> dict[str, Cost]:
-    """The presets, and as many steps on every frame in every head as the preset standard makes on the thinned clip."""
-    configs = {f"tune_{name}": config for name, config in PRESETS.items()} | {"tune_whole_clip": WHOLE_CLIP}
-    return {name: tuned(shape, num_frames, size, config, kept) for name, config in configs.items()}
+def rows(
+    shape: WanShape, num_frames: int, size: tuple[int, int], kept: str, text_tokens: int = TEXT_TOKENS
+) -> dict[str, Cost]:  # fmt: skip
+    """The presets, and methods of the bench with as many steps as the preset standard makes."""
+    return {
+        f"tune_{name}": tuned(shape, num_frames, size, config, kept, text_tokens)
+        for name, config in {**PRESETS, **METHODS}.items()
+    }

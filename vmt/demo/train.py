@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..synthetic.sample import KINDS
 from .corrections import FOLDER, make_corrections
 from .frame_guidance import FrameGuidance
+from .heads import DIT_FILE, VAE_FILE, write_heads
 from .sampling import load_dit, load_vae
 from .train_corrections import train_corrections
 from .train_dit import make_latents, train_dit
@@ -25,8 +26,6 @@ from .vocabulary import COLOURS, GROUNDS
 from .wan_dit import WanDiT, WanShape
 
 WEIGHTS = Path(__file__).parent / "weights"
-DIT_FILE = Path("diffusion_models") / "vmt_demo_wan_t2v.safetensors"
-VAE_FILE = Path("vae") / "vmt_demo_wan_vae.safetensors"
 MADE_BY = {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"}
 STEADY_LR = 6e-4
 CORRECTIONS_LR = 3e-4
@@ -74,6 +73,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--further", action="store_true",
         help="train the finished DiT of --out further, on clips and its own VAE; the learning rate starts afresh",
+    )  # fmt: skip
+    parser.add_argument(
+        "--heads", action="store_true",
+        help="train nothing; measure what the attention heads of the finished DiT of --out do, and write their table",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
@@ -126,6 +129,9 @@ def main(argv: list[str]) -> int:
     vae_path = options.out / VAE_FILE
     done = options.work / "vae.done"
     try:
+        if options.heads:
+            print(f"wrote {write_heads(options.out)}")
+            return 0
         if not (done.exists() or options.further):
             vae = train_vae(options.work, options.vae_steps, options.vae_batch, options.device, until=until)
             save_half(vae, vae_path, MADE_BY)

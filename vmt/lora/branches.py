@@ -51,6 +51,17 @@ class PartLora(nn.Module):
         return self.down.detach(), whole(self.channels, self.up.shape[1]).index_copy(0, self.own, self.up.detach())
 
 
+def check_rank(rank: int, heads: Tensor, channels: int) -> None:
+    """Raises InputError for a rank that a branch of `heads` (blocks, N) bool cannot have. channels: C, of all heads."""
+    per_head = channels // heads.shape[1]
+    least = per_head * int(heads.sum(1)[heads.any(1)].min()) if heads.any() else 0
+    if not 1 <= rank <= least:
+        raise InputError(
+            f"Rank {rank} was asked for; 1 to {least} are allowed, the channels of the fewest heads that a block "
+            "has of one kind. Choose one of these; 16 does for most motions."
+        )
+
+
 class BranchLora(nn.Module):
     """A low-rank update of the self-attention of every block, in the rows or columns of some heads.
 
@@ -63,14 +74,9 @@ class BranchLora(nn.Module):
 
     def __init__(self, heads: Tensor, channels: int, rank: int, seed: int = 0):
         super().__init__()
+        check_rank(rank, heads, channels)
         per_head = channels // heads.shape[1]
-        least = per_head * int(heads.sum(1)[heads.any(1)].min()) if heads.any() else 0
-        if not 1 <= rank <= least:
-            raise InputError(
-                f"Rank {rank} was asked for; 1 to {least} are allowed, the channels of the fewest heads that a block "
-                "has of one kind. Choose one of these; 16 does for most motions."
-            )
-        self.rank = rank
+        self.heads, self.rank = heads, rank
         self.strength = 1.0  # of what the branch adds; 0: it is left out
         self.parts, generator = nn.ModuleDict(), torch.Generator().manual_seed(seed)
         for block, chosen in enumerate(heads):

@@ -33,8 +33,8 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
     """Whole or not at all.
 
     Args:
-        about: what the file says of itself: base model, rank, heads, its stage's steps, the reference's hash, who made
-            it.
+        about: what the file says of itself: base model and its fingerprint, rank, heads, its stage's steps, the hash of
+            the reference's frames, who made it and in which version.
     Raises:
         InputError: the folder cannot be written to, or is full.
     """

@@ -20,6 +20,7 @@ from ..errors import InputError, StateError, UnsupportedModelError
 from ..token_grid import TokenGrid
 
 THRESHOLD = 1.3
+ROLES_SIGMA = 0.9  # noise level at which heads are told apart
 ROWS = 512
 SCORES = 2**25  # attention scores computed at once: 128 MB
 

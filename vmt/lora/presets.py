@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import InputError, check_choice
+from .branches import SPATIAL
 from .losses import DIRECTIONS, WEIGHTS
 from .sparse_frames import ROPES
 
@@ -30,6 +31,7 @@ class TunerConfig:
     spatial_on: bool = True  # in the temporal stage; off is what the public code does by accident
     sigma_end: float = 0.0  # lowest noise level that motion is learned at
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
+    appearance_rank: int = 0  # of the appearance branch; 0: as rank
 
     def __post_init__(self):
         check_choice("heads", self.heads, HEADS)
@@ -46,6 +48,10 @@ class TunerConfig:
                 f"{self.spatial_steps} spatial and {self.temporal_steps} temporal steps were asked for; neither may be "
                 "below 0, and one must be above. Raise one of them."
             )
+
+    def rank_of(self, branch: str) -> int:
+        """The rank of the branch of that name, SPATIAL or TEMPORAL."""
+        return self.appearance_rank or self.rank if branch == SPATIAL else self.rank
 
 
 PRESETS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -19,18 +19,37 @@ from ..errors import InputError
 from ..whole_file import whole_file
 from .head_roles import HeadRoles, assign_roles
 
+MARKING = ("modulation", "self_attn.norm_q.weight", "self_attn.norm_k.weight")  # of a block; hardly any LoRA has them
 CLOSE = 0.01  # relative difference of two fingerprints of one model; fp8_e4m3fn makes up to .006
 
 
-def marking_weights(blocks: Sequence) -> list[Tensor]:
-    """The weights that a Wan model is known by, of three of its blocks: no LoRA changes them."""
-    some = [blocks[number] for number in (0, len(blocks) // 2, -1)]
-    return [w for b in some for w in (b.modulation, b.self_attn.norm_q.weight, b.self_attn.norm_k.weight)]
+def marking_weights(weights: Mapping[str, Tensor], num_blocks: int) -> list[Tensor]:
+    """The weights that a Wan model is known by, of three of its blocks, of those that it has by name."""
+    some = (0, num_blocks // 2, num_blocks - 1)
+    return [weights[f"blocks.{block}.{name}"] for block in some for name in MARKING]
 
 
 def fingerprint(weights: Iterable[Tensor]) -> list[float]:
     """Root mean squares of the weights, in their order; float32 inside."""
     return [float(weight.detach().float().square().mean().sqrt()) for weight in weights]
+
+
+def write_mark(mark: list[float]) -> str:
+    """A fingerprint as text, for `read_mark`."""
+    return " ".join(f"{value:.6g}" for value in mark)
+
+
+def read_mark(text: str) -> list[float]:
+    """A fingerprint of `write_mark`; empty, which is that of no model, if it is none."""
+    try:
+        return [float(value) for value in text.split()]
+    except ValueError:
+        return []
+
+
+def same_model(a: list[float], b: list[float]) -> bool:
+    """Whether two fingerprints are of one model, in whatever number formats."""
+    return len(a) == len(b) and all(abs(x - y) <= CLOSE * max(abs(x), abs(y)) for x, y in zip(a, b, strict=True))
 
 
 def save_roles(path: Path, roles: HeadRoles, mark: list[float], model: str) -> None:
@@ -75,10 +94,6 @@ def find_roles(folders: Iterable[Path], mark: list[float], shape: tuple[int, int
             except InputError as error:
                 logging.warning(f"[VMT] {error}")
                 continue
-            if tuple(roles.temporal.shape) == shape and _same(held, mark):
+            if tuple(roles.temporal.shape) == shape and same_model(held, mark):
                 return roles
     return None
-
-
-def _same(a: list[float], b: list[float]) -> bool:
-    return len(a) == len(b) and all(abs(x - y) <= CLOSE * max(abs(x), abs(y)) for x, y in zip(a, b, strict=True))

@@ -8,12 +8,15 @@ the full clip has them is (F_lat - 1) / (F_s,lat - 1).
 
 from __future__ import annotations
 
+from random import Random
+
 import torch
 from torch import Tensor
 
 from ..errors import InputError, check_choice
 
 ROPES = ("ends", "tokens", "none")
+TRIES = 16  # for each phase that is wanted: of few frames there are fewer phases than that
 
 
 def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
@@ -21,7 +24,7 @@ def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
 
     Args:
         num_frames: T = 4n+1, 5 or more. stride: 1 keeps all.
-        phase: -1 to 1, how far the frames between the ends are moved, in halves of the distance of two frames.
+        phase: -1 to 1, how far the frames between the ends are moved, in halves of the distance of two that stay.
     Raises:
         InputError: T is not 4n+1, or too short for the stride.
     """
@@ -38,9 +41,27 @@ def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
     groups = max(1, round((num_frames - 1) / (4 * stride)))
     places = torch.linspace(0, num_frames - 1, 4 * groups + 1, dtype=torch.float64)
     step = (num_frames - 1) / (4 * groups)
-    # half a step less half a frame: rounding then cannot make two frames one
-    places[1:-1] += max(-1.0, min(1.0, phase)) * max(0.0, step - 1) / 2
-    return places.round().long()
+    # At least one frame stays between those that are moved and the ends, which are not.
+    places[1:-1] += max(-1.0, min(1.0, phase)) * min(step / 2, step - 1)
+    return (places + 0.5).floor().long()  # all halves the same way, or frames would lie unevenly
+
+
+def sparse_phases(num_frames: int, stride: int, number: int, rng: Random) -> list[Tensor]:
+    """Choices of `sparse_frames`, no two the same: the even one, then others at phases drawn from `rng`.
+
+    Returns:
+        `number` of them; fewer where the stride does not have so many.
+    Raises:
+        InputError: as `sparse_frames`.
+    """
+    found = [sparse_frames(num_frames, stride)]
+    for _ in range(TRIES * number):
+        if len(found) == number:
+            break
+        chosen = sparse_frames(num_frames, stride, rng.uniform(-1, 1))
+        if not any(torch.equal(chosen, other) for other in found):
+            found.append(chosen)
+    return found
 
 
 def auto_stride(num_frames: int) -> int:

@@ -1,7 +1,9 @@
 """The tuning loop: one stage after another, each training one branch while the others stay as they are.
 
 It knows nothing of the host: it is told how to ask the model. Every lot is drawn from the seed, the stage and the step
-alone, so a stopped run that goes on from its checkpoint ends with the weights of one that was never stopped.
+alone, so a stopped run that goes on from its checkpoint ends with the weights of one that was never stopped. Noise
+levels follow each other so that any few steps cover their range evenly; drawn independently, they would make the loss
+that is minimised vary more from step to step.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from .branches import BranchLora
 from .losses import direction_loss, level_weights, sigma_levels
 
 HELD_OUT = 4  # draws of sample, noise and level that are never trained on
+GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, lie most evenly
 WEIGHT_DECAY = 0.1
 HISTORY = ("losses", "looks", "steps", "bests")  # of a run, kept in its checkpoint
 
@@ -115,7 +118,7 @@ def tune(
         except BaseException:  # also an interrupt: what was learned is kept
             run.save()
             raise
-        run.finish(stage)
+        run.finish()
     return {"loss": run.losses, "held_out": run.looks, "steps": run.steps, "best": run.bests}
 
 
@@ -133,7 +136,7 @@ def _train_stage(
     def forward_backward() -> float:
         run.optimiser.zero_grad(set_to_none=True)
         generator = torch.Generator().manual_seed(hash_of(config.seed, number, run.step))
-        loss = _loss(stage, predict, generator)
+        loss = _loss(stage, predict, level_share(config.seed, number, run.step), generator)
         loss.backward(inputs=parameters)  # and to no weight of the model
         return loss.item()
 
@@ -153,9 +156,12 @@ def _train_stage(
                 "bf16, fp32 or plain fp8, start the host without --fast, and take caching nodes off the MODEL line."
             )
         if not (math.isfinite(loss) and all(torch.isfinite(p.grad).all() for p in parameters)):
+            failed = run.step + 1
+            same = "go on from the best weights so far, without this step" if run.go_back() else "fail here again"
             raise StateError(
-                f"The loss of step {run.step + 1} is {loss} or its gradient is not finite; tuning needs finite ones. "
-                "Lower the learning rate, or run the model in bf16 or fp32."
+                f"The loss of step {failed} is {loss} or its gradient is not finite; tuning needs finite ones. "
+                f"Lower the learning rate, now {stage.lr:g}, or run the model in bf16 or fp32: either starts anew. The "
+                f"same settings {same}."
             )
         run.update(loss)
         look_if_due()
@@ -169,10 +175,19 @@ def hash_of(seed: int, stage: int, step: int) -> int:
     return (seed * 1_000_003 + stage) * 1_000_003 + step & (1 << 62) - 1
 
 
-def _loss(stage: Stage, predict: Predict, generator: torch.Generator) -> Tensor:
+def level_share(seed: int, stage: int, step: int) -> float:
+    """Which part of the noise levels a step is at, 0 to 1 without 1, from a start that the seed and the stage give.
+
+    Of any n steps in a row n/8, or two more or less, fall in each eighth of the levels.
+    """
+    lots = torch.Generator().manual_seed(hash_of(seed, stage, -1 - HELD_OUT))
+    return (torch.rand((), generator=lots, dtype=torch.float64).item() + step * GOLDEN) % 1
+
+
+def _loss(stage: Stage, predict: Predict, share: float, generator: torch.Generator) -> Tensor:
     sample = stage.samples[int(torch.randint(len(stage.samples), (), generator=generator))]
     sigmas = sigma_levels(stage.sigma_end)
-    index = int(torch.randint(len(sigmas), (), generator=generator))
+    index = int(share * len(sigmas))
     weights = level_weights(sigmas, stage.level_weights)
     return _loss_at(stage, predict, sample, sigmas[index].item(), weights[index].item(), generator)
 
@@ -247,10 +262,22 @@ class _Run:
             self.unimproved += 1
 
     @torch.no_grad()
-    def finish(self, stage: Stage) -> None:
-        for name, parameter in self.branches[stage.branch].named_parameters():
+    def _take_best(self) -> None:
+        for name, parameter in self.branches[self.branch].named_parameters():
             if name in self.best:
                 parameter.copy_(self.best[name])
+
+    def go_back(self) -> bool:
+        """To the best weights of the stage, past the step that failed; False if there are none, and nothing changes."""
+        if not self.best:
+            return False
+        self._take_best()
+        self._optimise(self.branch, self.optimiser.param_groups[0]["lr"])
+        self.step += 1
+        return True
+
+    def finish(self) -> None:
+        self._take_best()
         self.steps.append(self.step)
         self.bests.append(self.best_loss)
         self.stage, self.step, self.optimiser = self.stage + 1, 0, None

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -7,10 +8,14 @@ from vmt.bench.cost import BLOCKS, LARGE, SHAPES, SHIFT
 from vmt.bench.cost_rows import guided, plain
 from vmt.bench.fake_wan import FakeWan
 from vmt.bench.tuning_rows import WHOLE_CLIP, rows, tuned
+from vmt.demo.sampling import shape_of_file
+from vmt.demo.train import DIT_FILE, WEIGHTS
+from vmt.demo.vocabulary import NUM_TOKENS
 from vmt.demo.wan_dit import WanShape
 from vmt.flow_matching import shifted_sigmas
 from vmt.guidance.config import GuidanceConfig
 from vmt.guidance.presets import OFF, PRESETS, Preset
+from vmt.lora.presets import PRESETS as PRESETS_OF_TUNING
 from vmt.lora.presets import TunerConfig
 from vmt.signals.attention_flow import AttentionFlowConfig
 
@@ -108,7 +113,32 @@ def test_thinned_clips_cost_less_a_step_than_their_share_of_frames():
 
 def test_tuning_stands_in_the_report(capsys):
     assert command.main([*DEMO, "--tuning"]) == 0
-    assert "| tune_standard |" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    for name in (*PRESETS_OF_TUNING, "whole_clip", "dual_path", "every_frame", "every_head", "no_spatial"):
+        assert f"| tune_{name} |" in told
+
+
+def test_the_demo_has_captions_of_16_tokens():
+    """Others have 512; of a pass of the demo model that would be an eighth more."""
+    options = cost.parse([*DEMO[1:], "--tuning"])
+    plainly, counted = cost.count(options)
+    shape = shape_of_file(WEIGHTS / DIT_FILE)
+    short, long = (FakeWan(shape, (9, 16, 16), tokens) for tokens in (NUM_TOKENS, 512))
+    assert plainly.flops == plain(short, 16, 2).flops < plain(long, 16, 2).flops
+    presets = {name: tuned(shape, 33, (128, 128), config, options.kept, NUM_TOKENS)
+               for name, config in PRESETS_OF_TUNING.items()}  # fmt: skip
+    assert {name: counted[f"tune_{name}"].flops for name in presets} == {n: c.flops for n, c in presets.items()}
+
+
+def test_the_look_that_stands_while_the_motion_is_learned_is_run(small):
+    config = TunerConfig(spatial_steps=50, temporal_steps=50, stride=1)
+    on, off = (tuned(small.shape, 9, (128, 128), replace(config, spatial_on=on), "none") for on in (True, False))
+    alone = tuned(small.shape, 9, (128, 128), replace(config, spatial_steps=0), "none")
+    wan = FakeWan(small.shape, (3, 16, 16))
+    without, beside = (wan.tuning_step(1, 16, "none", other) for other in (None, (1, 16)))
+    looks = (wan.tuning_look(1, 16, (1, 16)).flops - wan.tuning_look(1, 16).flops) * 4 * 2
+    assert on.flops - off.flops == 50 * (beside.flops - without.flops) + looks > 0
+    assert alone.flops < off.flops < on.flops
 
 
 def test_one_prompt_a_step(tmp_path):

@@ -93,6 +93,21 @@ def test_the_peak_of_a_sum_is_the_larger_one():
     assert Cost(1, 1, 1, 7) * 0 == Cost()
 
 
+def test_a_lora_that_stands_costs_two_products_more_forward_and_two_back():
+    """Of one block: from and to the channels of one of its two heads, in q, k, v and the output projection."""
+    rank = 8
+    products = 4 * 2 * TOKENS * rank * (WIDTH + WIDTH // 2)
+    steps = {
+        (blocks, beside): small(blocks).tuning_step(1, rank, "none", (1, rank) if beside else None).flops
+        for blocks in (2, 3)
+        for beside in (False, True)
+    }
+    more = {blocks: steps[blocks, True] - steps[blocks, False] for blocks in (2, 3)}
+    assert more[3] - more[2] == 2 * products
+    looks = [small().tuning_look(1, rank, beside).flops for beside in (None, (1, rank))]
+    assert looks[1] - looks[0] == looks[0] - small().forward().flops == 3 * products
+
+
 def test_half_the_size_is_a_pass_on_a_fourth_of_the_tokens():
     """Linears fall to a fourth, self-attention to a sixteenth, what is done on the prompt stays."""
     quarter = small(latent=(3, 8, 8))

@@ -1,6 +1,7 @@
 import pytest
 
 from vmt.errors import InputError
+from vmt.lora.branches import SPATIAL, TEMPORAL
 from vmt.lora.presets import TunerConfig
 
 
@@ -17,3 +18,9 @@ from vmt.lora.presets import TunerConfig
 def test_what_cannot_be_trained_is_refused(bad, said):
     with pytest.raises(InputError, match=said):
         TunerConfig(**bad)
+
+
+@pytest.mark.parametrize(("appearance_rank", "ranks"), [(0, (16, 16)), (4, (4, 16))])
+def test_the_look_may_have_a_rank_of_its_own(appearance_rank, ranks):
+    config = TunerConfig(appearance_rank=appearance_rank)
+    assert (config.rank_of(SPATIAL), config.rank_of(TEMPORAL)) == ranks

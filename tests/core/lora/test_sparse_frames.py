@@ -1,11 +1,13 @@
 """Clips thinned out in time, and where their frames sit."""
 
+from random import Random
+
 import pytest
 import torch
 
 from vmt.demo.wan_dit import rope_angles
 from vmt.errors import InputError
-from vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames
+from vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames, sparse_phases
 
 
 @pytest.mark.parametrize("frames", [5, 9, 17, 33, 49, 81, 121])
@@ -26,8 +28,23 @@ def test_known():
 
 
 def test_phase_moves_what_is_between():
+    """By half a distance either way."""
     early, late = sparse_frames(81, 5, -1.0)[1:-1], sparse_frames(81, 5, 1.0)[1:-1]
-    assert ((late - early) == 4).all()
+    assert ((late - early) == 5).all()
+    assert sparse_frames(33, 2, -1.0).tolist() == [0, *range(1, 30, 2), 32]
+    assert sparse_frames(33, 2, 1.0).tolist() == [0, *range(3, 32, 2), 32]
+
+
+@pytest.mark.parametrize("frames, stride, number", [(25, 2, 3), (33, 2, 3), (81, 5, 3), (81, 5, 5)])
+def test_phases_differ(frames, stride, number):
+    found = sparse_phases(frames, stride, number, Random(0))
+    assert found[0].tolist() == sparse_frames(frames, stride).tolist()
+    assert len({tuple(chosen.tolist()) for chosen in found}) == len(found) == number
+
+
+def test_of_every_frame_there_is_one_phase():
+    assert [chosen.tolist() for chosen in sparse_phases(33, 1, 3, Random(0))] == [list(range(33))]
+    assert len(sparse_phases(33, 2, 16, Random(0))) == 3, "even, earlier and later"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,11 @@
 """The tuning loop, on a model of one projection."""
 
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +14,8 @@ from safetensors.torch import save
 from vmt.errors import StateError
 from vmt.lora.branches import PARTS, BranchLora
 from vmt.lora.files import read
-from vmt.lora.tune import Sample, Stage, TuneConfig, hash_of, held_out_loss, tune
+from vmt.lora.losses import sigma_levels
+from vmt.lora.tune import Sample, Stage, TuneConfig, hash_of, held_out_loss, level_share, tune
 
 BASE = torch.randn(8, 8, generator=torch.Generator().manual_seed(9)) * 0.3
 CLIP = Sample(torch.randn(1, 8, 3, 2, 2, generator=torch.Generator().manual_seed(1)), 2.0)
@@ -244,6 +250,41 @@ def test_nan_stops_with_what_was_learned(tmp_path):
     assert (tmp_path / "c").exists()
 
 
+def test_after_nan_the_same_settings_go_on_from_the_best_weights_past_the_step_that_failed(tmp_path):
+    """Step 8, after the look at step 5, is NaN whenever it is made: the run would never get by it."""
+    levels, bad = sigma_levels(), int(level_share(CONFIG.seed, 0, 7) * 1000)
+    one = [Stage("spatial", (FRAME,), 12, lr=0.02)]
+
+    def run(branches):
+        def breaks(x, sigma, rope_factor):
+            broken = torch.is_grad_enabled() and sigma == levels[bad].item()
+            return predict(branches, x, sigma, rope_factor) * (float("nan") if broken else 1)
+
+        return tune(branches, one, breaks, CONFIG, tmp_path / "c")
+
+    first, whole = new_branches(), new_branches()
+    with pytest.raises(StateError, match=r"step 8 is nan .* now 0.02, .* The same settings go on from the best"):
+        run(first)
+    tune(whole, [replace(one[0], steps=5)], partial(predict, whole), CONFIG)
+    assert not changed(weights(first), weights(whole)), "the weights of the look"
+    second = new_branches()
+    history = run(second)
+    assert len(history["loss"]) == 11 and history["steps"] == [12]
+    assert all(torch.isfinite(value).all() for value in weights(second).values())
+    assert changed(weights(first), weights(second)) == {"spatial"}
+
+
+def test_nan_before_the_first_look_is_told_to_come_again(tmp_path):
+    branches = new_branches()
+
+    def breaks(*args):
+        return predict(branches, *args) * float("nan")
+
+    for _ in range(2):
+        with pytest.raises(StateError, match=r"loss of step 1 is nan .* The same settings fail here again"):
+            tune(branches, stages(), breaks, CONFIG, tmp_path / "c")
+
+
 def test_stops_where_no_gradient_comes_through(tmp_path):
     """As behind a layer on a kernel without one: the parts in front of it would stay as they are."""
     branches = new_branches()
@@ -257,7 +298,70 @@ def test_stops_where_no_gradient_comes_through(tmp_path):
         tune(branches, stages(), cut, CONFIG)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("stage", range(2))
+def test_noise_levels_are_covered_evenly(seed, stage):
+    """Any 40 steps in a row, 5 for each eighth: independent draws would leave one with 0 and another with 11."""
+    shares = torch.tensor([level_share(seed, stage, step) for step in range(400)])
+    for first in range(0, 360, 9):
+        counts = torch.histc(shares[first : first + 40], 8, 0.0, 1.0)
+        assert 3 <= counts.min() and counts.max() <= 7
+    assert shares.mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_noise_levels_of_seeds_and_stages_differ():
+    starts = [level_share(seed, stage, 0) for seed in range(5) for stage in range(2)]
+    assert len({round(start, 3) for start in starts}) == 10
+
+
+def test_levels_of_a_run_are_those_of_its_steps():
+    seen, branches, levels = [], new_branches(), sigma_levels()
+
+    def watched(x, sigma, rope_factor):
+        seen.extend([sigma] * torch.is_grad_enabled())
+        return predict(branches, x, sigma, rope_factor)
+
+    tune(branches, stages(20), watched, CONFIG)
+    expected = [int(level_share(0, stage, step) * 1000) for stage in (0, 1) for step in range(20)]
+    assert seen == levels[expected].tolist()
+
+
+KILLED = """
+import sys, os, signal
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {clone!r}]
+from functools import partial
+from test_tune import CONFIG, new_branches, predict, stages
+from vmt.lora.tune import tune
+
+branches, steps = new_branches(), []
+
+
+def die(progress):
+    steps.append(progress)
+    if len(steps) == {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+tune(branches, stages(), partial(predict, branches), CONFIG, Path({checkpoint!r}), die)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+def test_a_process_that_is_killed_in_its_second_stage_goes_on_to_the_same_weights(tmp_path):
+    whole, again = new_branches(), new_branches()
+    history = tune(whole, stages(), partial(predict, whole), CONFIG)
+    file, here = tmp_path / "c", Path(__file__)
+    script = KILLED.format(tests=str(here.parent), clone=str(here.parents[3]), at=12 + 6, checkpoint=str(file))
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    about = read(file)[1]
+    assert (about["stage"], about["step"]) == ("1", "4"), "what was saved last"
+    assert tune(again, stages(), partial(predict, again), CONFIG, file) == history
+    assert not changed(weights(whole), weights(again))
+
+
 def test_no_two_steps_share_a_lot():
-    lots = {hash_of(seed, stage, step) for seed in range(5) for stage in range(2) for step in range(-4, 500)}
-    assert len(lots) == 5 * 2 * 504
+    lots = {hash_of(seed, stage, step) for seed in range(5) for stage in range(2) for step in range(-5, 500)}
+    assert len(lots) == 5 * 2 * 505
     assert all(0 <= lot < 2**63 for lot in lots)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors import safe_open
 
 FRAMES = (9, 64, 64, 3)
 
@@ -30,6 +31,7 @@ def tuning(graph):
             "level_weights": "flat",
             "spatial_on": True,
             "sigma_end": 0.0,
+            "appearance_rank": 0,
         }
         inputs = {
             "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],
@@ -49,17 +51,50 @@ def tuning(graph):
 
 @pytest.fixture
 def tune(executor, given, clip, graph, tuning):
-    """tune(**changes) -> Result with model, motion, appearance, loss_map and heads."""
+    """tune(**changes) -> Result with model, motion, appearance, loss_map and heads.
 
-    def run(*, on_event=None, name=None, **changes):
+    give: objects in the place of the clip, or beside it, for links such as model=("own", 0).
+    """
+
+    def run(*, on_event=None, name=None, give=(), **changes):
         loader = graph.loader(*([name] if name else []))
         want = {name: ["tuned", i] for i, name in enumerate(("model", "motion", "appearance", "loss_map", "heads"))}
         return executor.run(
-            {**loader, **tuning(**changes)}, want=want, give={**given, "clip": clip},
+            {**loader, **tuning(**changes)}, want=want, give={**given, "clip": clip, **dict(give)},
             on_event=on_event,
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture(scope="session")
+def long_clip(clip):
+    """17 frames, of which heads are told apart for good."""
+    return torch.cat([clip, clip.flip(0)[1:]])
+
+
+@pytest.fixture
+def no_wan(host):
+    """A MODEL of another architecture, without Wan's blocks and without weights."""
+    import comfy.model_patcher
+    import comfy.supported_models as known
+
+    config = known.LTXV({"image_model": "ltxv", "num_layers": 1, "num_attention_heads": 2})
+    config.set_inference_dtype(torch.float32, None)
+    with torch.device("meta"):
+        other = config.get_model({}, "")
+    return comfy.model_patcher.ModelPatcher(other, torch.device("cpu"), torch.device("cpu"))
+
+
+@pytest.fixture
+def about():
+    """about(path) -> what a LoRA file says of itself."""
+
+    def read(path):
+        with safe_open(path, "pt") as file:
+            return file.metadata()
+
+    return read
 
 
 @pytest.fixture

@@ -169,3 +169,20 @@ def test_float16_gradients_are_those_of_float32(learn, branches_in, model, execu
     exact, found = learn(work, filled=True), learn(work, half, filled=True)
     error = sum((a - b).square().sum() for a, b in zip(found, exact, strict=True)).sqrt()
     assert error < 0.05 * sum(a.square().sum() for a in exact).sqrt()
+
+
+def test_the_host_is_asked_for_the_memory_of_the_backward_pass(learn, pack, monkeypatch):
+    import comfy.model_management
+
+    management, asked = comfy.model_management, []
+    load = management.load_models_gpu
+
+    def watched(models, memory_required=0, **more):
+        asked.append(memory_required)
+        return load(models, memory_required=memory_required, **more)
+
+    monkeypatch.setattr(management, "load_models_gpu", watched)
+    learn(lambda held, _: None)
+    monkeypatch.setattr(pack("nodes.host.tuning_pass"), "RESERVE", 1)
+    learn(lambda held, _: None)
+    assert asked[0] == pytest.approx(3 * asked[1]) and asked[1] > 0

@@ -116,6 +116,22 @@ def test_weights_that_the_state_dict_has_packed(tuned, load, stock, sample, grap
     assert torch.equal(ours, theirs)
 
 
+def test_another_checkpoint_of_the_same_size_is_told(tuned, load, executor, graph, given, host, write_tiny):
+    """Told, not refused. That of the file in another number format is no other."""
+    write_tiny(host.base / "models" / "diffusion_models" / "tiny_other.safetensors", seed=1)
+    own = graph.loader()
+    coarse = {"model": {**own["model"], "inputs": {**own["model"]["inputs"], "weight_dtype": "fp8_e4m3fn"}}}
+
+    def told(loader):
+        nodes = {**loader, **load(tuned[0], appearance_lora=tuned[1])}
+        return executor.run(nodes, want={"model": ["lora", 0]}, give=given).outputs["lora"]["text"][0]
+
+    assert "another checkpoint" not in told(own) + told(coarse)
+    other = told(graph.loader("tiny_other.safetensors"))
+    for name in tuned:
+        assert f"{name} was tuned on another checkpoint of this size" in other
+
+
 class TestRefusals:
     def refused(self, sampled, nodes, said):
         with pytest.raises(NodeFailed, match=said):
@@ -135,6 +151,11 @@ class TestRefusals:
         tensors = {key: t if t.ndim == 0 else t[:, :100].contiguous() for key, t in load_file(loras / tuned[0]).items()}
         save_file(tensors, loras / "narrow.safetensors")
         self.refused(sampled, load("narrow.safetensors"), "was made for another model, or by another program")
+
+    def test_a_model_without_wans_blocks(self, load, sample, graph, loras, no_wan):
+        save_file({"weight": torch.zeros(3)}, loras / "other.safetensors")
+        with pytest.raises(NodeFailed, match=r"LTXV .LTXVModel., not a Wan model"):
+            sample(load("other.safetensors", model=("own", 0)), graph.ksampler(model=("lora", 0)), give={"own": no_wan})
 
     def test_no_lora_at_all(self, load, sampled, loras):
         save_file({"weight": torch.zeros(3)}, loras / "other.safetensors")

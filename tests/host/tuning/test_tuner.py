@@ -1,6 +1,9 @@
 """Decoupled-LoRA Tuner through the executor."""
 
+import os
 import re
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -91,14 +94,33 @@ class TestTuner:
         other = tune(seed=2)
         assert any(not torch.equal(first.got["motion"][k], other.got["motion"][k]) for k in first.got["motion"])
 
-    def test_heads_are_told_apart_once(self, tune, pack, monkeypatch, no_files):
-        first = tune(seed=11)
+    def test_heads_are_told_apart_once(self, tune, pack, monkeypatch, no_files, long_clip):
+        first = tune(seed=11, give={"clip": long_clip}, options={"stride": 1})
         assert len(list((no_files / "user" / "vmt_tuning" / "heads").glob("*.json"))) == 1
         assert first.got["heads"].shape[0] == 1 and first.got["heads"].shape[-1] == 3
         monkeypatch.setattr(
             pack("nodes.host.tuning_pass").TuningPass, "head_roles", lambda *_, **__: pytest.fail("it is known")
         )
         assert torch.equal(tune(seed=12).got["heads"], first.got["heads"])
+
+    def test_heads_of_a_short_clip_are_not_kept(self, tune, no_files):
+        """3 latent frames of a 9-frame clip: the next, longer one is measured itself."""
+        tune(seed=15, options={"stride": 1})
+        assert not list((no_files / "user" / "vmt_tuning" / "heads").glob("*"))
+
+    def test_heads_are_told_apart_where_the_frames_belong(self, tune, pack, monkeypatch, no_files):
+        """Whatever rope the tuning has."""
+        tuning_pass, told = pack("nodes.host.tuning_pass").TuningPass, []
+        measure = tuning_pass.head_roles
+
+        def watched(self, x, sigma, rope_factor, *rest, **more):
+            told.append(rope_factor)
+            return measure(self, x, sigma, rope_factor, *rest, **more)
+
+        monkeypatch.setattr(tuning_pass, "head_roles", watched)
+        for rope in ("none", "ends"):
+            tune(seed=16, options={"rope": rope})
+        assert told == [2.0, 2.0]
 
     def test_heads(self, tune, no_files):
         """Decoupled, no channel of q is changed by both branches; with all heads every channel is, by each."""
@@ -155,6 +177,49 @@ class TestTuner:
             ran.clear()
             tune(seed=14, options=dict(zip(("spatial_steps", "temporal_steps"), steps, strict=True)))
             assert len(ran) == parts
+
+    def test_the_look_may_have_a_rank_of_its_own(self, tune, about, no_files):
+        result = tune(seed=17, options={"appearance_rank": 2})
+        for name, rank in (("motion", 4), ("appearance", 2)):
+            downs = [tensor for key, tensor in result.got[name].items() if key.endswith("lora_down.weight")]
+            assert {len(down) for down in downs} == {rank}
+            assert about(no_files / "output" / "loras" / f"test_{name}_00001_.safetensors")["rank"] == str(rank)
+
+    def test_files_say_what_they_were_made_of(self, tune, about, pack, clip, no_files):
+        folder = no_files / "output" / "loras"
+        tune(seed=18, filename_prefix="loras/every", options={"stride": 1})
+        tune(seed=18, filename_prefix="loras/second")
+        tune(seed=18, filename_prefix="loras/other", give={"clip": clip.flip(0)})
+        told = {path.name.rsplit("_", 2)[0]: about(path) for path in folder.glob("*.safetensors")}
+        clips = [told[f"{name}_motion"]["reference_sha256"] for name in ("every", "second", "other")]
+        assert clips[0] == clips[1] != clips[2], "of the frames, not of those that stay at a stride"
+        masks = [told[f"second_{name}"]["head_mask"].split() for name in ("motion", "appearance")]
+        assert all(sorted(pair) == ["01", "10"] for pair in zip(*masks, strict=True)) and len(masks[0]) == 4
+        motion = told["second_motion"]
+        assert motion["version"] == pack("vmt").VERSION
+        assert len(motion["base_fingerprint"].split()) == 9
+
+    def test_it_tells_the_time_that_is_left(self, tune, no_files):
+        from protocol import BinaryEventTypes
+
+        told = []
+        tune(seed=19, on_event=lambda event, data: told.append(data) if event == BinaryEventTypes.TEXT else None)
+        steps = [text for text in told if b"branch, step" in text]
+        assert re.search(rb"spatial branch, step 2 of 3: loss \d+\.\d{3}, about \d+ min left$", steps[1])
+        assert all(re.search(rb", about \d+ min left$", text) for text in steps[1:-1])
+        assert b"left" not in steps[0] + steps[-1], "no rate yet; at the end"
+
+    def test_a_picture_of_the_losses_is_sent_while_it_runs(self, tune, no_files):
+        sent = []
+
+        def look(event, data):
+            if event == "progress" and data["max"] == 12 and data["preview"]:
+                sent.append((data["value"], *data["preview"]))
+
+        tune(seed=20, options={"spatial_steps": 0, "temporal_steps": 12}, on_event=look)
+        [(step, form, picture, size)] = sent
+        assert (step, form, picture.size, size) == (10, "JPEG", (512, 256), 512)
+        assert len(picture.getcolors(2**18)) > 2, "a curve and its mean on white"
 
     def test_progress_reaches_the_end(self, tune, no_files):
         steps = Steps()
@@ -286,6 +351,33 @@ class TestRunsAreToldApart:
 
 
 class TestWeightFormats:
+    def test_offloaded_weights_with_a_lora_on_them(self, tune, model, monkeypatch, no_files):
+        """As where memory is short: each weight is fetched, and the LoRA added to it, when its layer runs."""
+        import comfy.model_management
+        from comfy.model_patcher import ModelPatcher
+
+        patched, load, seen = TestRunsAreToldApart().with_lora(model, 1), ModelPatcher.load, []
+
+        def offloads(self, device_to=None, lowvram_model_memory=0, force_patch_weights=False, full_load=False, **more):
+            return load(self, device_to, 1, force_patch_weights, False, **more)
+
+        layer = patched.model.diffusion_model.blocks[1].self_attn.q
+        hook = layer.register_forward_hook(lambda m, *_: seen.append((m.comfy_cast_weights, len(m.weight_function))))
+        try:
+            whole = tune(seed=22, model=("own", 0), give={"own": patched}).got["motion"]
+            usual = set(seen)
+            comfy.model_management.unload_all_models()
+            monkeypatch.setattr(ModelPatcher, "load", offloads)
+            seen.clear()
+            changes = {"filename_prefix": "loras/offloaded", "give": {"own": patched}}
+            found = tune(seed=22, model=("own", 0), **changes).got["motion"]
+        finally:
+            hook.remove()
+            comfy.model_management.unload_all_models()
+        assert set(seen) == {(True, 1)} != usual
+        for key in whole:
+            torch.testing.assert_close(found[key], whole[key], atol=2e-3, rtol=2e-2)
+
     def test_fp8_weights(self, executor, graph, given, clip, tuning, tune, no_files):
         """What is learned on weights that are cast for each use is nearly the same, and no weight gets a gradient."""
         exact = tune(seed=13).got["motion"]
@@ -304,6 +396,19 @@ class TestWeightFormats:
 
 
 class TestRefusals:
+    def test_a_model_without_wans_blocks(self, tune, no_wan, no_files):
+        with pytest.raises(NodeFailed, match=r"LTXV .LTXVModel., not a Wan model"):
+            tune(model=("own", 0), give={"own": no_wan})
+
+    @pytest.mark.parametrize("name", ["rank", "appearance_rank"])
+    def test_a_rank_that_cannot_be_is_refused_before_anything_is_computed(
+        self, tune, pack, monkeypatch, no_files, name
+    ):
+        node = pack("nodes.decoupled_lora_tuner")
+        monkeypatch.setattr(node, "encode_clips", lambda *_: pytest.fail("the clip was encoded"))
+        with pytest.raises(NodeFailed, match="Rank 200 was asked for; 1 to 128 are allowed"):
+            tune(options={name: 200})
+
     @pytest.mark.parametrize(
         "changes, said",
         [
@@ -375,6 +480,41 @@ class TestRefusals:
         monkeypatch.undo()
         tune(seed=8, on_event=lambda event, data: told.append(data["max"]) if event == "progress" else None)
         assert len(files(no_files)) == 2 and STEPS not in told, "what was learned was kept"
+
+    def test_a_folder_that_cannot_be_made(self, tune, no_files):
+        (no_files / "output" / "taken").write_text("a file, where a folder should be")
+        with pytest.raises(
+            NodeFailed, match=r"'taken/a', whose folder cannot be made or read .* Choose another"
+        ) as told:
+            tune(filename_prefix="taken/a")
+        assert told.value.exception_type.endswith("InputError")
+
+    @pytest.mark.parametrize("others", [0, 5])
+    def test_checkpoints_that_cannot_be_removed_stop_nothing(self, tune, no_files, monkeypatch, others):
+        folder, unlink = no_files / "user" / "vmt_tuning", Path.unlink
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(others):
+            (folder / f"{number}.safetensors").write_text("of a run that was stopped")
+
+        def fails(self, missing_ok=False):
+            if self.parent == folder:
+                raise PermissionError(13, "Permission denied")
+            unlink(self, missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", fails)
+        tune(seed=30 + others)
+        assert len(files(no_files)) == 2
+        assert len(list(folder.glob("*.safetensors"))) == others + 1
+
+    def test_what_killed_writes_have_left_is_removed(self, tune, no_files):
+        kept = "user/vmt_tuning"
+        places = (f"{kept}/dead.partial", f"{kept}/heads/dead.partial", "output/loras/test_motion_00001_.partial")
+        for place in places:
+            (no_files / place).parent.mkdir(parents=True, exist_ok=True)
+            (no_files / place).write_text("half")
+            os.utime(no_files / place, (time.time() - 9999,) * 2)
+        tune(seed=40)
+        assert not [place for place in places if (no_files / place).exists()]
 
     def test_a_caption_for_a_part_of_the_run(self, executor, graph, given, clip, tuning, no_files):
         part = [[given["positive"][0][0], {"start_percent": 0.2, "end_percent": 1.0}]]

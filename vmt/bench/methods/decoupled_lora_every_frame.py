@@ -3,4 +3,5 @@
 from ...demo.tuned_graph import tuned
 from .method import Method
 
-METHOD = Method("decoupled_lora, tuned on every frame", tuned(stride=1), tunes=True)
+OPTIONS = {"stride": 1}
+METHOD = Method("decoupled_lora, tuned on every frame", tuned(**OPTIONS), tunes=True)

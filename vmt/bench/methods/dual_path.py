@@ -1,10 +1,15 @@
-"""MotionDirector's way (arXiv 2310.08465): a LoRA of single frames, then one of the clip on top, which is kept."""
+"""MotionDirector's way (arXiv 2310.08465): a LoRA of single frames, then one of the clip on top, which is kept.
+
+Both together have the parameters of the two LoRAs of decoupled_lora, and of plain_lora.
+"""
 
 from ...demo.tuned_graph import tuned
 from .method import Method
 
+OPTIONS = {"heads": "all", "stride": 1, "motion_weight": 0.0, "rank": 12}
 METHOD = Method(
-    "a LoRA of the whole clip tuned over one of its single frames, which is then left out, both of every head",
-    tuned(heads="all", stride=1, motion_weight=0.0),
+    "a LoRA of the whole clip tuned over one of its single frames, which is then left out, both of every head and "
+    "together of as many parameters as both LoRAs of decoupled_lora",
+    tuned(**OPTIONS),
     tunes=True,
 )

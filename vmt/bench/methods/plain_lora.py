@@ -1,10 +1,15 @@
-"""What a LoRA learns of a clip without any of it: every frame, every head, flow matching alone."""
+"""What a LoRA learns of a clip without any of it: every frame, every head, flow matching alone.
+
+Its rank gives it the parameters of the motion and the appearance LoRA of decoupled_lora together: a head that one of
+them reaches the other does not, so two of rank r have those of one of 1.5 r that reaches every head.
+"""
 
 from ...demo.tuned_graph import tuned
 from .method import Method
 
+OPTIONS = {"spatial_steps": 0, "heads": "all", "stride": 1, "motion_weight": 0.0, "rank": 24}
 METHOD = Method(
-    "a LoRA of every head tuned on every frame of the reference",
-    tuned(spatial_steps=0, heads="all", stride=1, motion_weight=0.0),
+    "a LoRA of every head tuned on every frame of the reference, as many parameters as both LoRAs of decoupled_lora",
+    tuned(**OPTIONS),
     tunes=True,
 )
