@@ -66,13 +66,14 @@ def every_setting_matters(guided):
         {"look_ahead": False},
         {"options": {"update": "sign"}}, {"options": {"strength_decay": 0.5}}, {"options": {"blocks": "1"}},
         {"options": {"loss_floor": 1.0}}, {"options": {"reuse_steps": 2, "turn": -1.0}},
-        {"options": {"window_share": 0.5}}, {"options": {"size": "half"}},
+        {"options": {"window_share": 0.5}}, {"options": {"size": "half"}}, {"options": {"both_ways": True}},
+        {"options": {"smoothing": 0.7}}, {"options": {"max_steps": 1}}, {"options": {"share_forward": True}},
         {"amf": {"sigma": 0.3}}, {"amf": {"noise_seed": 1}}, {"amf": {"rope": "post"}},
         {"amf": {"mode": "ode_inversion"}}, {"amf": {"extract": {"span": 1}}},
         {"amf": {"extract": {"radius": -1}}}, {"amf": {"extract": {"temperature": 3.0}}},
         {"amf": {"extract": {"weight": "none"}}}, {"amf": {"extract": {"target": "argmax"}}},
         {"amf": {"extract": {"heads": "mean_flow"}}}, {"amf": {"extract": {"tile_rows": 3}}},
-        {"amf": {"extract": {"tile_columns": 3}}},
+        {"amf": {"extract": {"tile_columns": 3}}}, {"amf": {"extract": {"centre": "match"}}},
     ]  # fmt: skip
     for change in changes:
         assert not torch.equal(guided(**change), base), change
