@@ -16,8 +16,8 @@ class FrameDifferencePull(io.ComfyNode):
             node_id="VMT_FrameDifferencePull",
             display_name="Frame Difference Pull",
             category="VMT",
-            description="Makes a Wan model repeat the frame-to-frame changes of a reference. Costs no time, but copies "
-            "more of the reference's look and place than Motion Guidance.",
+            description="Makes a Wan model repeat the frame-to-frame changes of a reference. Adds no pass through "
+            "it, but copies more of the reference's look and place than Motion Guidance.",
             inputs=[
                 io.Model.Input("model", tooltip="A Wan model."),
                 io.Latent.Input("reference", tooltip="The reference clip, from VAE Encode."),

@@ -112,7 +112,7 @@ class GuidanceOptions(io.ComfyNode):
                     min=0,
                     max=100,
                     optional=True,
-                    tooltip="Moves by the latent flow at each sampling step of the range; they cost next to no time. "
+                    tooltip="Moves by the latent flow at each sampling step of the range; no pass through the model. "
                     "0: none.",
                 ),
                 io.Float.Input(
@@ -159,8 +159,8 @@ class GuidanceOptions(io.ComfyNode):
                     default=AUTO,
                     optional=True,
                     tooltip="Size of the video at which attention reads the motion. half: a fourth of the memory, and "
-                    "a tenth to a fourth of the time; small movements are seen less well. auto: as the preset has it, "
-                    "full with custom.",
+                    "a tenth to a fourth of the operations; small movements are seen less well. auto: as the preset "
+                    "has it, full with custom.",
                 ),
                 io.Boolean.Input(
                     "both_ways",

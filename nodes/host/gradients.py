@@ -19,6 +19,7 @@ SAVING = {
     functional.group_norm, functional.embedding, torch.mul, torch.multiply, torch.addcmul, torch.matmul, torch.bmm,
     Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.matmul, Tensor.__matmul__,
 }  # fmt: skip
+CASTING = {Tensor.to, Tensor.copy_}  # how the host brings a weight into the dtype and to the device that it is used in
 
 
 def alias(tensor: Tensor) -> Tensor:
@@ -33,6 +34,9 @@ class FrozenWeights(TorchFunctionMode):
     Weights are aliased, since their memory stays; anything else (prompts, masks, a weight staged for one use) is
     cloned, since its memory may be used again before the backward pass. With `copy_staged`, arguments of linear and
     convolution layers that are neither parameters nor part of the graph are cloned as well.
+
+    On 0.3.75 weights want a gradient, which the host never asks for. A copy made of one would carry that on, and all
+    that meets it would be kept for a backward pass to the weight.
     """
 
     def __init__(self, copy_staged: bool = False):
@@ -44,17 +48,24 @@ class FrozenWeights(TorchFunctionMode):
         if func in SAVING:
             args = tuple(self._savable(value, i, func) for i, value in enumerate(args))
             kwargs = {name: self._savable(value, 1, func) for name, value in kwargs.items()}
+        elif func in CASTING:
+            args = tuple(alias(value) if _is_weight(value) and value.requires_grad else value for value in args)
         return func(*args, **kwargs)
 
     def _savable(self, value, position: int, func):
         if not isinstance(value, Tensor):
             return value
         if value.is_inference():
-            return alias(value) if isinstance(value, torch.nn.Parameter) else value.clone()
+            return alias(value) if _is_weight(value) else value.clone()
         is_weight = position > 0 and func in (functional.linear, torch.conv2d, torch.conv3d)
         if self.copy_staged and is_weight and not isinstance(value, torch.nn.Parameter) and value.grad_fn is None:
             return value.clone()
         return value
+
+
+def _is_weight(value) -> bool:
+    """Whether it is a weight that the host loaded."""
+    return isinstance(value, torch.nn.Parameter) and value.is_inference()
 
 
 @contextlib.contextmanager

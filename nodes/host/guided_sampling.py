@@ -131,10 +131,13 @@ class Guidance:
             )
             return executor(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
         sampler = copy.copy(executor.class_obj)
-        warn_of_memory(sampler.sampler_function)
+        told = warn_of_memory(sampler.sampler_function)
         sampler.sampler_function = self._guided(sampler.sampler_function, levels)
         onward = WrapperExecutor.new_class_executor(sampler.sample, sampler, executor.wrappers, executor.idx + 1)
-        return onward.execute(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
+        result = onward.execute(guider, sigmas, extra_args, callback, noise, *args, **kwargs)
+        if told:  # again: a node shows one text, and by now it is that of the last guided step
+            show_on_node(told)
+        return result
 
     def _guided(self, sampler_function, levels: list[float]):
         """The sampler function with guided steps in it. `levels`: all noise levels of the run that are guided."""

@@ -1,7 +1,8 @@
 """Calling a sampler in pieces, so that the latent can be changed between its steps.
 
 Euler, heun and ddim do not notice. Samplers that draw noise get one noise source for the whole run, since they would
-otherwise start the same random numbers again in every piece. Samplers that remember earlier steps forget them.
+otherwise start the same random numbers again in every piece. Samplers that remember earlier steps forget them. UniPC
+goes nowhere in a piece of one step, and is helped out.
 """
 
 import inspect
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from comfy.k_diffusion import sampling
 from torch import Tensor
 from tqdm.auto import tqdm
+
+from .node_text import show_on_node
 
 # Driven by a Brownian tree over the whole range of noise levels; the "gpu" forms build it on the device.
 BROWNIAN = {
@@ -22,6 +25,8 @@ WITH_MEMORY = (
     "dpmpp_2m", "dpmpp_3m", "dpm_fast", "dpm_adaptive", "res_multistep", "unipc", "lms", "ipndm", "deis",
     "gradient_estimation", "er_sde", "sa_solver", "heunpp2",
 )  # fmt: skip
+# In a run of one step their order comes out as 0: they ask the model, and leave the video as it is.
+NEED_TWO_STEPS = {"sample_unipc", "sample_unipc_bh2"}
 
 
 def sample_in_chunks(
@@ -45,11 +50,23 @@ def sample_in_chunks(
             if start in at_steps:
                 x = change(x, start)
             piece_args = {**extra_args, "seed": seed + start} if reseeds else extra_args
-            x = sampler_function(
+            piece, given = _of_piece(sampler_function, options, end - start)
+            x = piece(
                 model, x, sigmas[start : end + 1], extra_args=piece_args, callback=_from_step(start, callback, bar),
-                disable=True, **options,
+                disable=True, **given,
             )  # fmt: skip
     return x
+
+
+def _of_piece(sampler_function: Callable, options: dict, num_steps: int) -> tuple[Callable, dict]:
+    """The sampler for a piece of so many steps, and its options.
+
+    The host's own UniPC of order 1 without its corrector goes from s to s' by x + (s' / s - 1) (x - clean), which is a
+    step of Euler.
+    """
+    if num_steps == 1 and getattr(sampler_function, "__name__", "") in NEED_TWO_STEPS:
+        return sampling.sample_euler, {}
+    return sampler_function, options
 
 
 def _from_step(start: int, callback: Callable | None, bar) -> Callable:
@@ -85,14 +102,18 @@ def _may_hide_noise(sampler_function: Callable) -> bool:
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def warn_of_memory(sampler_function: Callable) -> None:
-    """A line in the log if this sampler loses something when it is called in pieces."""
+def warn_of_memory(sampler_function: Callable) -> str:
+    """What this sampler loses when it is called in pieces, in the log and on the node; "" if nothing."""
     name = getattr(innermost(sampler_function), "__name__", "").removeprefix("sample_")
-    if name.startswith(WITH_MEMORY):
-        logging.warning(
-            f"[VMT] Motion guidance changes the video between steps, and the sampler {name!r} forgets earlier steps "
-            "at each guided one. It works, but euler is the safe choice."
-        )
+    if not name.startswith(WITH_MEMORY):
+        return ""
+    told = (
+        f"Motion guidance changes the video between steps, and the sampler {name!r} forgets earlier steps at each "
+        "guided one. It works, but euler is the safe choice."
+    )
+    logging.warning(f"[VMT] {told}")
+    show_on_node(told)
+    return told
 
 
 def innermost(sampler_function: Callable) -> Callable:

@@ -7,6 +7,8 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
+from .versions import is_oom
+
 FREE = "Use the preset free, which needs none, or a smaller or shorter video."
 
 
@@ -31,7 +33,9 @@ class StepDown:
             way = self._left[0]
             try:
                 return work(way)
-            except torch.cuda.OutOfMemoryError as error:
+            except Exception as error:
+                if not is_oom(error):
+                    raise
                 told = str(error)
             # Out of the handler: the exception holds on to all that the work had made.
             if len(self._left) == 1:

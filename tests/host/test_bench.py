@@ -29,7 +29,7 @@ from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.video import read_video, write_video
 
 BROKEN = ("broken_centre", "broken_heads")
-METHODS = ("vae_round_trip", "perfect", "unguided", "balanced", "shuffled_frames", "unrelated_reference")
+METHODS = ("vae_round_trip", "perfect", "unguided", "balanced", "fastvmt", "shuffled_frames", "unrelated_reference")
 
 
 def untimed(figures):

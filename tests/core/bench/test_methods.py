@@ -13,6 +13,8 @@ from vmt.demo import api_graph, demo_graph
 from vmt.demo.run import WORKFLOW
 from vmt.demo.tuned_graph import TUNER_NODE, tuned
 from vmt.errors import InputError
+from vmt.flow_matching import shifted_sigmas
+from vmt.guidance.config import GuidanceConfig
 from vmt.guidance.presets import PRESETS
 
 GUIDED = "VMT_MotionGuidanceSampler"
@@ -57,7 +59,7 @@ def test_controls_have_only_what_they_are_to_have(demo):
     assert plain[demo.sampler]["inputs"]["seed"] == started[demo.sampler]["inputs"]["seed"]
 
 
-@pytest.mark.parametrize("name", [*PRESETS, "windowed_amf", "broken_centre"])
+@pytest.mark.parametrize("name", [*PRESETS, "windowed_amf", "broken_centre", "fastvmt"])
 def test_presets_reach_guidance_that_stands_on_the_model_line(name):
     workflow = demo_graph.read(api_graph.load(WORKFLOW.parent / "motion_guidance_ksampler.api.json"))
     graph = load(name).graph(workflow)
@@ -73,7 +75,7 @@ def test_presets(demo):
     for name, preset in told.items():
         if load(name).control:
             assert preset == "balanced"
-        elif load(name).broken or name in ("dense_amf", "dense_amf_key_values", "windowed_amf"):
+        elif load(name).broken or name in ("dense_amf", "dense_amf_key_values", "windowed_amf", "fastvmt"):
             assert preset == "custom"
         else:
             assert preset in ("custom", *PRESETS)
@@ -84,6 +86,28 @@ def test_presets(demo):
 def test_dense_flow_looks_everywhere(demo):
     inputs = next(n["inputs"] for n in load("dense_amf").graph(demo).values() if n["class_type"] == "VMT_ExtractAMF")
     assert inputs["radius"] == -1 and inputs["span"] >= 8
+
+
+@pytest.mark.parametrize("side, radius", [(128, 3), (480, 10)])
+def test_fastvmt_is_what_its_paper_says(demo, side, radius):
+    full = api_graph.with_input(demo.full, demo.loader, "height", side)
+    graph = load("fastvmt").graph(replace(demo, full=api_graph.with_input(full, demo.loader, "width", 832)))
+    sampler = graph[demo.sampler]["inputs"]
+    options = graph[sampler["options"][0]]["inputs"]
+    asked = GuidanceConfig(
+        **{name: sampler[name] for name in ("strength", "sigma_end", "inner_steps", "recompute_every", "look_ahead")},
+        **{name: options[name] for name in ("update", "strength_decay", "window_share")},
+    )
+    # Ten steps of Adam, .003 falling to .0021, the first gradient of every three; the first fifth of the run.
+    assert [round(asked.step_size(j), 4) for j in (0, 9)] == [0.003, 0.0021]
+    assert (asked.update, asked.recompute_every, asked.window_share, asked.look_ahead) == ("adam", 3, 0.2, False)
+    levels = shifted_sigmas(sampler["steps"], 5.0).tolist()[:-1]
+    assert asked.guided_levels(levels) == levels[:3] and sampler["steps"] == 16
+    flow = graph[api_graph.only(graph, "VMT_ExtractAMF")]["inputs"]
+    assert {name: flow[name] for name in ("span", "radius", "centre", "weight", "target", "heads")} == {
+        "span": 3, "radius": radius, "centre": "match", "weight": "none", "target": "soft", "heads": "mean_logits",
+    }  # fmt: skip
+    assert graph[api_graph.only(graph, "VMT_WindowedInversion")]["inputs"]["rope"] == "post"
 
 
 def test_ditflow_attends_to_the_reference_in_the_model_that_samples(demo):

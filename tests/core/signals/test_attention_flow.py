@@ -3,10 +3,12 @@ import dataclasses
 import pytest
 import torch
 
+from tests.core.signals.test_displacement import slow_displacement
 from vmt.errors import InputError, StateError
 from vmt.features import MotionFeatures
-from vmt.signals.attention_flow import AttentionFlowConfig, attention_flow_loss, extract
+from vmt.signals.attention_flow import TRUSTED_GAIN, AttentionFlowConfig, attention_flow_loss, extract
 from vmt.signals.matching import coarse_match
+from vmt.signals.windows import window_size
 from vmt.token_grid import TokenGrid
 
 PUBLISHED = AttentionFlowConfig(span=3, radius=10, tile=(3, 4), weight="none", centre="match")
@@ -114,6 +116,98 @@ def test_displacement_grows_with_frame_distance(rolled):
         shift = (j - i, -2 * (j - i))
         inner = away_from_border(features.grid, shift)
         assert error_of(flow.blocks[0].displacement_tok[pair], features.grid, shift)[inner].mean() < 0.02
+
+
+# ---- there and back
+
+
+def slow_middles(q, k, i, j, per_frame, centre):
+    """Token in frame j that each token of frame i is looked for around, by its definition."""
+    middles = []
+    for s in range(per_frame):
+        scores = [
+            sum(q[0, i * per_frame + s, n] @ k[0, j * per_frame + t, n] for n in range(q.shape[2])).item()
+            / (q.shape[2] * q.shape[3] ** 0.5)
+            for t in range(per_frame)
+        ]
+        best = max(range(per_frame), key=lambda t: scores[t])
+        trusted = centre == "match" or (centre == "trusted" and scores[best] - scores[s] > TRUSTED_GAIN)
+        middles.append(best if trusted else s)
+    return middles
+
+
+def slow_both_ways(reference, q, k, grid, settings):
+    """(P, S, 2): half of what leaves a place less what comes back to it, in windows around the reference's middles."""
+    window, ways = window_size(grid, settings.radius), []
+    pairs = [(i, j) for i in range(3) for j in range(i + 1, 3)]
+    for way in (pairs, [(j, i) for i, j in pairs]):
+        centres = torch.zeros(len(pairs), grid.per_frame, 2, dtype=torch.int64)
+        for p, (i, j) in enumerate(way):
+            for s, middle in enumerate(slow_middles(*reference, i, j, grid.per_frame, settings.centre)):
+                for axis, place in enumerate(divmod(middle, grid.width)):
+                    last = (grid.height, grid.width)[axis] - 1 - settings.radius
+                    centres[p, s, axis] = min(max(place, settings.radius), last)
+        per_head = settings.heads == "mean_flow"
+        given = torch.tensor(way), centres, window, grid, settings.temperature, per_head
+        ways.append(slow_displacement(q, k, *given))
+    return (ways[0] - ways[1]) / 2
+
+
+@pytest.mark.parametrize("heads", ["mean_logits", "mean_flow"])
+@pytest.mark.parametrize("centre", ["own", "match", "trusted"])
+def test_both_ways_against_the_definition(centre, heads):
+    settings = config(centre=centre, heads=heads, radius=1, temperature=1.3, weight="motion")
+    grid, generator = TokenGrid(3, 4, 5), torch.Generator().manual_seed(0)
+    reference, generated = 2 * torch.randn(2, 2, 1, 60, 3, 4, generator=generator, dtype=torch.float64)
+    if centre == "trusted":
+        middles = slow_middles(*reference, 0, 1, 20, centre)
+        assert 0 < sum(middle != s for s, middle in enumerate(middles)) < 20, "some are, and some are not"
+    wanted = slow_both_ways(reference, *reference, grid, settings)
+    moved = slow_both_ways(reference, *generated, grid, settings)
+    weight = 0.3 + 0.7 * wanted.norm(dim=-1) / wanted.norm(dim=-1).max()
+    weight = weight * torch.tensor([[1.0], [0.8], [1.0]], dtype=torch.float64)  # of frames 1, 2 and 1 apart
+    expected = (weight * (moved - wanted).square().sum(-1)).sum() / weight.sum() / 20
+
+    features = MotionFeatures(grid, {0: reference[0]}, {0: reference[1]}, "pre", 0.5, torch.zeros(1), "random")
+    flow = extract(features, settings)
+    torch.testing.assert_close(flow.blocks[0].both_ways_tok.double(), wanted, atol=1e-5, rtol=0)
+    loss = attention_flow_loss(flow, {0: generated[0]}, {0: generated[1]}, both_ways=True)
+    assert loss.dtype == torch.float64 and loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    one_way = attention_flow_loss(flow, {0: generated[0]}, {0: generated[1]})
+    assert one_way.item() != pytest.approx(expected.item(), rel=1e-2)
+
+
+@pytest.mark.parametrize("centre", ["own", "match", "trusted"])
+def test_a_still_clip_does_not_move_at_its_borders(random_frame, features_of, centre):
+    """Its ground is nearly even: read one way, what a window holds draws its borders inwards."""
+    still, other = (features_of([0.3 * random_frame(6, 7, seed=seed)] * 3) for seed in (0, 1))
+    flow = extract(still, config(centre=centre, radius=1))
+    there = flow.blocks[0].displacement_tok.reshape(3, 6, 7, 2)
+    if centre == "own":
+        assert there[:, 0, :, 0].min() > 0.5 and there[:, -1, :, 0].max() < -0.5
+    assert there.abs().max() > 0.5 and flow.blocks[0].both_ways_tok.abs().max() == 0
+    losses = [attention_flow_loss(flow, other.queries, other.keys, both_ways=both).item() for both in (False, True)]
+    assert losses[0] > 1e-6 and losses[1] == 0
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("settings", [AttentionFlowConfig(), DENSE, config(heads="mean_flow", tile=(3, 4))])
+def test_single_precision_is_as_good_as_double(rolled, settings, both_ways):
+    given = rolled(7, 9, (1, -1), num_frames=3), rolled(7, 9, (0, 1), num_frames=3, seed=1)
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        reference, generated = (
+            dataclasses.replace(f, queries={0: f.queries[0].to(dtype)}, keys={0: f.keys[0].to(dtype)}) for f in given
+        )
+        flow = extract(reference, settings)
+        q = generated.queries[0].clone().requires_grad_()
+        loss = attention_flow_loss(flow, {0: q}, generated.keys, both_ways=both_ways)
+        (gradient,) = torch.autograd.grad(loss.sum(), q)
+        results.append((flow.blocks[0].displacement_tok, loss.detach().double(), gradient.double()))
+    (single, loss, gradient), (double, exact_loss, exact_gradient) = results
+    torch.testing.assert_close(single, double, atol=1e-4, rtol=0)
+    torch.testing.assert_close(loss, exact_loss, rtol=1e-4, atol=0)
+    assert (gradient - exact_gradient).norm() < 1e-4 * exact_gradient.norm()
 
 
 # ---- invariants
@@ -259,14 +353,15 @@ def test_mask_of_one_frame_serves_all_and_a_mask_per_frame_follows_its_frame(rol
 # ---- gradient, sizes, settings
 
 
+@pytest.mark.parametrize("both_ways", [False, True])
 @pytest.mark.parametrize("settings", [config(), config(heads="mean_flow", weight="none"), DENSE])
-def test_gradient_against_finite_differences(rolled, settings):
+def test_gradient_against_finite_differences(rolled, settings, both_ways):
     flow = extract(rolled(3, 4, (1, 0), num_frames=3, dim=4), settings)
     generated = torch.randn(2, 2, 36, 2, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     q, k = generated[0].requires_grad_(), generated[1].requires_grad_()
 
     def loss(q, k):
-        return attention_flow_loss(flow, {0: q}, {0: k})
+        return attention_flow_loss(flow, {0: q}, {0: k}, both_ways=both_ways)
 
     assert torch.autograd.gradcheck(loss, (q, k), fast_mode=True)
     assert loss(q, k).dtype == torch.float64

@@ -102,6 +102,45 @@ def test_gradient_against_finite_differences():
     assert torch.isfinite(gradient).all()
 
 
+def slow_way(first, second, config, places):
+    """(h,w,2) cells and (h,w) likeness, one cell and one place of its window at a time; (C,h,w) pictures."""
+    height, width = first.shape[1:]
+    reach, around = range(-config.reach, config.reach + 1), range(-config.around, config.around + 1)
+    faint = [block_matching.FAINT * (one**2).sum().item() / (height * width) for one in (first, second)]
+    moved, likeness = torch.zeros(height, width, 2, dtype=first.dtype), torch.zeros(height, width, dtype=first.dtype)
+
+    def inside(y, x):
+        return 0 <= y < height and 0 <= x < width
+
+    for y, x in places:
+        told = {}
+        for dy, dx in ((dy, dx) for dy in reach for dx in reach if inside(y + dy, x + dx)):
+            both = mine = theirs = 0.0
+            for v, u in ((y + ny, x + nx) for ny in around for nx in around):
+                if inside(v, u) and inside(v + dy, u + dx):
+                    a, b = first[:, v, u], second[:, v + dy, u + dx]
+                    both, mine, theirs = both + a @ b, mine + a @ a + faint[0], theirs + b @ b + faint[1]
+            told[dy, dx] = (both / (mine * theirs) ** 0.5).item()
+        share = {d: math.exp(config.sharpness * c - config.nearness * (d[0] ** 2 + d[1] ** 2)) for d, c in told.items()}
+        moved[y, x] = sum(w * torch.tensor(d, dtype=first.dtype) for d, w in share.items()) / sum(share.values())
+        likeness[y, x] = min(max(told.values()), 1)
+    return moved, likeness
+
+
+@pytest.mark.parametrize("config", [BlockMatching(reach=2, around=1), BlockMatching(sharpness=4, nearness=0.1)])
+def test_against_the_definition(config):
+    first, second = (picture(seed, height=7, width=6).double() for seed in (0, 1))
+    second = first.roll((1, -1), (2, 3)) + 0.5 * second
+    places = [(y, x) for y in range(7) for x in range(6)]
+    there, likeness = slow_way(first[0], second[0], config, places)
+    back, _ = slow_way(second[0], first[0], config, places)
+    moved, alike = displacement_and_likeness(first, second, config)
+    torch.testing.assert_close(moved[0], (there - back) / 2, atol=1e-9, rtol=0)
+    torch.testing.assert_close(alike[0], likeness.clamp_min(0), atol=1e-9, rtol=0)
+    single = displacement(first.float(), second.float(), config)
+    torch.testing.assert_close(single, moved.float(), atol=1e-4, rtol=0)
+
+
 def test_surprise_by_hand():
     """-sum of log softmax over the places of one window, at those around the wanted displacement."""
     first, second, config = picture(3).double(), picture(4).double(), BlockMatching(reach=2)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -20,6 +22,37 @@ def test_mean_of_head_logits_is_the_definition():
             torch.testing.assert_close(scores[0, p, 0, s, t], logits.mean())
     two_heads = pair_scores(q, k, pairs, grid, 1.7, head_indices=(3, 1))
     torch.testing.assert_close(two_heads[:, :, 0], per_head[:, :, [1, 3]].mean(2))
+
+
+@pytest.mark.parametrize("head_indices", [None, (0, 2)])
+def test_coarse_matches_against_the_definition(head_indices):
+    """One token at a time, in Python's own numbers."""
+    grid, temperature, num_heads, dim = TokenGrid(3, 4, 5), 1.7, 3, 4
+    generator = torch.Generator().manual_seed(0)
+    q, k = 2 * torch.randn(2, 1, 60, num_heads, dim, generator=generator, dtype=torch.float64)
+    pairs, heads = torch.tensor([[0, 2], [2, 1]]), head_indices or range(num_heads)
+    found = coarse_match(q, k, pairs, grid, temperature, head_indices)
+    single = coarse_match(q.float(), k.float(), pairs, grid, temperature, head_indices)
+    for p, (i, j) in enumerate(pairs.tolist()):
+        scores = [
+            [
+                temperature * sum(float(q[0, 20 * i + s, n] @ k[0, 20 * j + t, n]) for n in heads)
+                / len(heads) / math.sqrt(dim)
+                for t in range(20)
+            ]
+            for s in range(20)
+        ]  # fmt: skip
+        for s, row in enumerate(scores):
+            best = max(range(20), key=row.__getitem__)
+            y, x = min(max(best // 5, 1), 2), min(max(best % 5, 1), 3)  # of three by three places within the frame
+            near = sum(math.exp(row[5 * (y + dy) + x + dx]) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
+            back = max(range(20), key=lambda token: scores[token][best])
+            miss = (back // 5 - s // 5) ** 2 + (back % 5 - s % 5) ** 2
+            expected = near / sum(map(math.exp, row)), math.exp(-miss / 2), (row[best] - row[s]) / temperature
+            for coarse in (found, single):
+                assert coarse.match[p, s] == best
+                told = [getattr(coarse, sign)[p, s].item() for sign in ("peak", "consistency", "gain")]
+                assert told == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def gradient_reach(score_of_frame):

@@ -1,20 +1,21 @@
 """Defects of a public release of FastVMT, made again: each fails a check that our code passes.
 
-Others stand beside what they are about: windows clamped by element in `test_windows`, coordinates without the window's
-centre in `test_attention_flow`, a bfloat16 latent in `test_optimize_latent`, a bfloat16 timestep in
-`test_flow_matching`; those of a run in `tests/host/guidance`.
+Others stand beside what they are about: coordinates without the window's centre in `test_attention_flow`, a bfloat16
+latent in `test_optimize_latent`; those of a run in `tests/host/guidance`.
 """
 
 import pytest
 import torch
 
 from tests.core.signals.test_corresponding_windows import flow_of, random_keys
-from tests.core.signals.test_displacement import LiveBytes
-from vmt.flow_matching import seeded_noise
+from tests.core.signals.test_displacement import LiveBytes, every_key_can_be_reached_by_the_gradient
+from tests.core.signals.test_windows import tokens_of, windows_are_full_lie_in_the_frame_and_hold_no_duplicate
+from vmt.flow_matching import noised, seeded_noise, shifted_sigmas
+from vmt.guidance.config import GuidanceConfig
 from vmt.signals.corresponding_windows import corresponding_window_loss
 from vmt.signals.displacement import soft_displacement
 from vmt.signals.frame_pairs import distance_weights, frame_pairs
-from vmt.signals.windows import window_centres, window_tokens
+from vmt.signals.windows import window_centres, window_offsets, window_tokens
 from vmt.token_grid import TokenGrid
 
 
@@ -49,6 +50,38 @@ def test_heads_taken_for_tokens_would_be_noticed():
 
     tokens_keep_their_own_values(ours)
     assert fails(tokens_keep_their_own_values, released)
+
+
+# ---- which tokens a window holds
+
+
+def elements_clamped(match, grid, radius):
+    """Each element of a window moved inwards by itself: row to radius..h-1-radius, column likewise."""
+    places = torch.stack([match // grid.width, match % grid.width], -1)[..., None, :]
+    places = places + window_offsets((2 * radius + 1, 2 * radius + 1))
+    last = torch.tensor([grid.height, grid.width]) - 1 - radius
+    places = places.clamp(torch.tensor(radius), last)
+    return places[..., 0] * grid.width + places[..., 1]
+
+
+def test_windows_clamped_by_element_would_be_noticed():
+    windows = windows_are_full_lie_in_the_frame_and_hold_no_duplicate
+    windows(tokens_of, (30, 52), 10)
+    assert fails(windows, elements_clamped, (30, 52), 10)
+    grid = TokenGrid(2, 30, 52)
+    reached = elements_clamped(torch.arange(1560)[None], grid, 10).unique()
+    assert len(reached) == 320, "of 1560, as of the release"
+
+
+def test_keys_out_of_reach_would_be_noticed():
+    def released(queries, keys, pairs, centres, window, grid):
+        q, k = grid.split_frames(queries)[0, 0, :, 0], grid.split_frames(keys)[0, 1, :, 0]
+        tokens = elements_clamped(torch.arange(grid.per_frame), grid, window[0] // 2)
+        share = torch.einsum("sd,skd->sk", q, k[tokens]).softmax(-1)
+        return (share[..., None] * grid.positions()[tokens]).sum(1)[None, None] - grid.positions()
+
+    every_key_can_be_reached_by_the_gradient(soft_displacement)
+    assert fails(every_key_can_be_reached_by_the_gradient, released)
 
 
 # ---- what a window's place counts for
@@ -210,3 +243,29 @@ def test_noise_of_another_device_would_be_noticed():
 
     one_seed_is_one_noise(seeded_noise)
     assert fails(one_seed_is_one_noise, released)
+
+
+# ---- noise levels
+
+
+def the_level_of_a_guided_step_is_the_schedules(level_at, strength):
+    """Bit for bit, in the first ten of fifty steps that start at `strength`."""
+    sigmas = shifted_sigmas(50, 7.0, start=strength)
+    for step in range(10):
+        level = level_at(sigmas, step)
+        assert noised(torch.zeros(1), torch.ones(1), level) == sigmas[step]
+
+
+@pytest.mark.parametrize("strength, found", [(0.75, False), (0.92, True), (1.0, True)])
+def test_a_level_looked_up_by_a_bfloat16_timestep_would_be_noticed(strength, found):
+    """Above 512 bfloat16 knows every fourth timestep: the nearest of the schedule is then another step's."""
+
+    def ours(sigmas, step):
+        return GuidanceConfig(sigma_end=0.0).guided_levels(sigmas[:-1].tolist())[step]
+
+    def released(sigmas, step):
+        timestep = (1000 * sigmas[step]).bfloat16().float()
+        return sigmas[(1000 * sigmas - timestep).abs().argmin()]
+
+    the_level_of_a_guided_step_is_the_schedules(ours, strength)
+    assert fails(the_level_of_a_guided_step_is_the_schedules, released, strength) == found

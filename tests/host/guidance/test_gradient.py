@@ -255,6 +255,84 @@ def test_inference_tensors_can_be_saved_and_weights_are_not_copied(pack):
     assert weight.is_inference() and factor.is_inference()
 
 
+@pytest.fixture
+def saved_weights(inside, grad_scope, guidance):
+    """saved_weights(model, checkpoint) -> bytes of weights that autograd keeps for one gradient: (as they lie, copied).
+
+    Told by their shape; no other tensor of the tiny model has it.
+    """
+
+    def measure(model, checkpoint="none"):
+        engine, held = guidance(model, checkpoint), {}
+        weights = [weight for weight in model.model.diffusion_model.parameters() if weight.ndim > 1]
+        shapes = {shape for weight in weights for shape in (weight.shape, weight.shape[::-1])}
+        places = {weight.untyped_storage().data_ptr() for weight in weights}
+
+        def note(tensor):
+            if tensor.shape in shapes:
+                held[tensor.untyped_storage().data_ptr()] = tensor.nbytes
+            return tensor
+
+        def look(sampled, x, sigmas, extra_args):
+            with grad_scope(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+                leaf = x.clone().requires_grad_()
+                loss = loss_function(engine, sampled, x, sigmas, extra_args)(leaf)
+                found = dict(held)  # of the forward pass; in the backward pass blocks come and go
+                torch.autograd.grad(loss.sum(), leaf)
+            return found
+
+        found = inside(model, look)
+        as_they_lie = sum(size for place, size in found.items() if place in places)
+        return as_they_lie, sum(found.values()) - as_they_lie
+
+    return measure
+
+
+def no_weight_is_copied(saved):
+    as_they_lie, copied = saved
+    assert as_they_lie > 0 and copied == 0
+
+
+def test_a_gradient_keeps_no_copy_of_a_weight(model, saved_weights, monkeypatch, pack):
+    no_weight_is_copied(saved_weights(model))
+    assert pack("nodes.host.checkpoint").copied_bytes(model, 2) == 0
+    monkeypatch.setattr(pack("nodes.host.gradients"), "alias", torch.Tensor.clone)
+    with pytest.raises(AssertionError):
+        no_weight_is_copied(saved_weights(model))
+
+
+def test_copies_that_the_host_makes_are_counted_and_not_kept_where_a_block_is_computed_again(
+    sample, graph, saved_weights, pack
+):
+    """Weights in fp8 are used as copies in the dtype that is computed in."""
+    loader = graph.loader()
+    loader["model"]["inputs"]["weight_dtype"] = "fp8_e4m3fn"
+    model = sample(loader, want=("model", 0))
+    block = model.model.diffusion_model.blocks[0]
+    assert block.ffn[0].weight.dtype == torch.float8_e4m3fn
+    counted, values = pack("nodes.host.checkpoint").copied_bytes(model, 2), sum(w.numel() for w in block.parameters())
+    assert counted == 2 * 4 * values, "two blocks in float32"
+    _, kept = saved_weights(model, "none")
+    _, left = saved_weights(model, "selective")
+    of_last = 3 * 4 * block.self_attn.q.weight.numel()  # q, k and v of the last block, which is not computed again
+    # Keys and values of the prompt are in no graph.
+    assert of_last <= left < 1.2 * of_last and 0.7 * counted < kept - left < counted
+
+
+def test_a_copy_of_a_weight_wants_no_gradient(model, inside, grad_scope):
+    """Weights of 0.3.75 do; without a stop to it, all that a copy meets is kept."""
+    cast = model.clone()
+    cast.set_model_compute_dtype(torch.float64)
+
+    def look(sampled, x, sigmas, extra_args):
+        with grad_scope():
+            layer = sampled.inner_model.inner_model.diffusion_model.time_embedding[0]
+            return layer(torch.ones(1, layer.in_features, dtype=torch.float64))
+
+    embedded = inside(cast, look)
+    assert embedded.dtype == torch.float64 and not embedded.requires_grad
+
+
 @pytest.mark.parametrize("rope", ["pre", "post"])
 def test_float16_models_keep_the_small_gradients_of_long_videos(
     model, sample, graph, inside, grad_scope, guidance, pack, monkeypatch, rope

@@ -66,13 +66,14 @@ def every_setting_matters(guided):
         {"look_ahead": False},
         {"options": {"update": "sign"}}, {"options": {"strength_decay": 0.5}}, {"options": {"blocks": "1"}},
         {"options": {"loss_floor": 1.0}}, {"options": {"reuse_steps": 2, "turn": -1.0}},
-        {"options": {"window_share": 0.5}}, {"options": {"size": "half"}},
+        {"options": {"window_share": 0.5}}, {"options": {"size": "half"}}, {"options": {"both_ways": True}},
+        {"options": {"smoothing": 0.7}}, {"options": {"max_steps": 1}}, {"options": {"share_forward": True}},
         {"amf": {"sigma": 0.3}}, {"amf": {"noise_seed": 1}}, {"amf": {"rope": "post"}},
         {"amf": {"mode": "ode_inversion"}}, {"amf": {"extract": {"span": 1}}},
         {"amf": {"extract": {"radius": -1}}}, {"amf": {"extract": {"temperature": 3.0}}},
         {"amf": {"extract": {"weight": "none"}}}, {"amf": {"extract": {"target": "argmax"}}},
         {"amf": {"extract": {"heads": "mean_flow"}}}, {"amf": {"extract": {"tile_rows": 3}}},
-        {"amf": {"extract": {"tile_columns": 3}}},
+        {"amf": {"extract": {"tile_columns": 3}}}, {"amf": {"extract": {"centre": "match"}}},
     ]  # fmt: skip
     for change in changes:
         assert not torch.equal(guided(**change), base), change
@@ -92,7 +93,7 @@ def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
     sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig()
     engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
-    sampled = types.SimpleNamespace(inner_model=types.SimpleNamespace(inner_model=model.model))
+    sampled = types.SimpleNamespace(inner_model=types.SimpleNamespace(inner_model=model.model, model_patcher=model))
     x, ways = torch.zeros(1), []
     checkpoint, sizes = pack("nodes.host.checkpoint"), (engine.wan.dim, engine.wan.ffn_dim)
     kept = {c: checkpoint.kept_per_token(c, *sizes) for c in ("none", "selective", "block")}
@@ -106,6 +107,22 @@ def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
     halved = sampling.AttentionGuidance(flow, replace(config, size="half"), None, engine.wan)
     assert halved.ways(sampled, x) == everything[:3], "a fourth of the tokens"
     assert halved.ways(sampled, torch.zeros(2)) == everything[1:3]
+
+
+def test_auto_counts_copies_of_weights(monkeypatch, model, flow, pack):
+    """Here they would fill the room that is left beside what is kept of the video."""
+    sampling, checkpoint = pack("nodes.host.attention_guidance"), pack("nodes.host.checkpoint")
+    config = pack("vmt.guidance.config").GuidanceConfig()
+    engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
+    kept = checkpoint.kept_per_token("none", engine.wan.dim, engine.wan.ffn_dim)
+    free = 2 * 4 * 2 * flow.grid.num_tokens * kept
+    monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device: free)
+    held = types.SimpleNamespace(inner_model=model.model, model_patcher=model)
+    firsts = [engine.ways(types.SimpleNamespace(inner_model=held), torch.zeros(1))[0]]
+    lora = [lambda weight: weight]  # added whenever the weight is used
+    monkeypatch.setattr(model.model.diffusion_model.blocks[1].ffn[0], "weight_function", lora)
+    firsts.append(engine.ways(types.SimpleNamespace(inner_model=held), torch.zeros(1))[0])
+    assert firsts == ["none", "selective"]
 
 
 def test_a_batch_of_two_is_two_singles(sample, graph, given, inside, model, flow, pack):

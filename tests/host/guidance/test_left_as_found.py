@@ -150,14 +150,14 @@ def test_the_training_flag_keeps_a_value_that_was_there(pack):
 def without_memory(model):
     """without_memory(times) -> a model whose block 1 runs out of memory so often when a gradient is taken."""
 
-    def make(times):
+    def make(times, error=torch.cuda.OutOfMemoryError):
         calls = []
 
         def fail(args, extra):
             if torch.is_grad_enabled():
                 calls.append(1)
                 if len(calls) <= times:
-                    raise torch.cuda.OutOfMemoryError("a test has no memory")
+                    raise error("out of memory: a test has no memory")
             return extra["original_block"](args)
 
         with torch.inference_mode():
@@ -168,15 +168,31 @@ def without_memory(model):
     return make
 
 
-def test_when_memory_runs_out_less_is_kept(model, plain, guided, without_memory, caplog):
+class DeviceError(RuntimeError):
+    """Stands for the errors of torch that are no OutOfMemoryError, and tell of one all the same."""
+
+
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, DeviceError])
+def test_when_memory_runs_out_less_is_kept(model, plain, guided, without_memory, caplog, monkeypatch, error):
+    import comfy.model_management
+
+    if error is DeviceError:  # current ComfyUI has a function of this name, which knows those of torch
+        monkeypatch.setattr(comfy.model_management, "is_oom", lambda e: "out of memory" in str(e), raising=False)
     expected, before = plain(), state_of(model)
-    result = guided("none", model=("other", 0), give={"other": without_memory(2)})
+    result = guided("none", model=("other", 0), give={"other": without_memory(2, error)})
     assert "Memory ran out with checkpoint none; motion guidance goes on with selective." in caplog.text
     assert "Memory ran out with checkpoint selective; motion guidance goes on with block." in caplog.text
     assert caplog.text.count("Memory ran out") == 2, "what did not fit is not tried again"
     assert (result - guided("none")).abs().max() < 1e-5
     assert state_of(model) == before
     assert torch.equal(plain(), expected)
+
+
+def test_another_error_is_no_lack_of_memory(guided, without_memory, caplog):
+    with pytest.raises(NodeFailed) as failed:
+        guided("none", model=("other", 0), give={"other": without_memory(1, KeyError)})
+    assert failed.value.exception_type == "KeyError"
+    assert "Memory ran out" not in caplog.text
 
 
 def test_half_size_is_left_when_nothing_can_be_kept(model, plain, guided, without_memory, caplog):

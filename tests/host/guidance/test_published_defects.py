@@ -1,7 +1,8 @@
 """Defects of a public release of FastVMT in how it runs the model, made again: each fails a check that our code passes.
 
 Those of its formulas are in `tests/core/signals`. Its timing option, which crashed without a folder, has nothing here
-that it could be compared with: the bench takes the time of a run from the host.
+that it could be compared with: the bench takes the time of a run from the host, and `tests/host/test_bench_cost` does
+so of a plain one without any reference.
 """
 
 import gc
@@ -239,6 +240,47 @@ def test_positions_in_double_precision_would_be_noticed(pack):
     assert fails(positions_are_taken_out_in_single_precision, released)
 
 
+def the_loss_reads_the_video_at_the_level_of_the_run(levels_and_told):
+    levels, told = levels_and_told
+    assert levels and told == levels
+
+
+def test_a_level_in_the_models_precision_would_be_noticed(sample, graph, model, pack, monkeypatch):
+    """A model that computes in bfloat16 does not make the noise level one."""
+    guidance, sampling = pack("nodes.host.attention_guidance"), pack("nodes.host.guided_sampling")
+    with torch.inference_mode():
+        low = model.clone()
+        low.set_model_compute_dtype(torch.bfloat16)
+    looked, in_chunks = guidance.capture_queries_keys, sampling.sample_in_chunks
+
+    def run():
+        levels, told = [], []
+
+        def look(wan, conds, x, sigma, *rest):
+            told.extend(sigma.tolist())
+            return looked(wan, conds, x, sigma, *rest)
+
+        def chunks(sampler_function, change, at_steps, wan, x, sigmas, *rest):
+            levels.extend(sigmas[at_steps].tolist())
+            return in_chunks(sampler_function, change, at_steps, wan, x, sigmas, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(guidance, "capture_queries_keys", look)
+            patched.setattr(sampling, "sample_in_chunks", chunks)
+            nodes = graph.guidance(("low", 0), inner_steps=1, look_ahead=False)
+            sample(graph.loader(), graph.amf(), nodes, graph.ksampler(), give={"low": low})
+        return levels, told
+
+    ours = guidance.AttentionGuidance.loss_function
+
+    def released(self, wan, x, sigma, *args, **kwargs):
+        return ours(self, wan, x, (1000 * sigma).bfloat16().float() / 1000, *args, **kwargs)
+
+    the_loss_reads_the_video_at_the_level_of_the_run(run())
+    monkeypatch.setattr(guidance.AttentionGuidance, "loss_function", released)
+    assert fails(the_loss_reads_the_video_at_the_level_of_the_run, run())
+
+
 # ---- what is asked for is what is done
 
 
@@ -269,16 +311,52 @@ def every_choice_runs(choices, run):
             raise AssertionError(f"{choice} is offered, and refused: {error}") from error
 
 
-@pytest.mark.parametrize("node", ["VMT_WindowedInversion", "VMT_ExtractAMF"])
-def test_every_choice_of_every_node_runs(guided, host, node):
+OF_THE_HOST = {"sampler_name", "scheduler"}  # KSampler's own lists; `test_samplers` goes through them
+
+
+@pytest.fixture
+def with_choice(sample, graph, samplers, guided):
+    """with_choice[node](input, choice): a run in which that input of that node is this choice."""
+
+    def options(name, choice):
+        nodes = {"options": graph.node("VMT_GuidanceOptions", **{**OPTIONS, name: choice})}
+        return sample(graph.loader(), graph.amf(), nodes, graph.guidance(options=["options", 0]), graph.ksampler())
+
+    def sampler(name, choice):
+        nodes = samplers["VMT_MotionGuidanceSampler"](("model", 0), **{name: choice})
+        return sample(graph.loader(), graph.amf(), nodes)
+
+    return {
+        "VMT_WindowedInversion": lambda name, choice: guided(inversion={name: choice}),
+        "VMT_ExtractAMF": lambda name, choice: guided(extract={name: choice}),
+        "VMT_MotionGuidance": lambda name, choice: guided(**{name: choice}),
+        "VMT_GuidanceOptions": options,
+        "VMT_MotionGuidanceSampler": sampler,
+    }
+
+
+OPTIONS = {"update": "rms", "strength_decay": 0.0, "loss_floor": 0.0, "blocks": "all", "checkpoint": "auto"}
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "VMT_WindowedInversion",
+        "VMT_ExtractAMF",
+        "VMT_GuidanceOptions",
+        "VMT_MotionGuidance",
+        "VMT_MotionGuidanceSampler",
+    ],
+)
+def test_every_choice_of_every_node_runs(with_choice, host, node):
     """And a listing with a mode that nothing behind it knows would be noticed."""
     inputs = host.nodes.NODE_CLASS_MAPPINGS[node].INPUT_TYPES()
     offered = {**inputs["required"], **inputs.get("optional", {})}
-    part, ran = ("inversion" if node == "VMT_WindowedInversion" else "extract"), 0
+    ran = 0
     for name, (kind, *more) in offered.items():
         choices = kind if isinstance(kind, list) else more[0].get("options") if kind == "COMBO" else None
-        if choices:
-            every_choice_runs(choices, lambda choice, name=name: guided(**{part: {name: choice}}))
+        if choices and name not in OF_THE_HOST:
+            every_choice_runs(choices, lambda choice, name=name: with_choice[node](name, choice))
             ran += len(choices)
     assert ran >= 4
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,6 +44,63 @@ def test_samplers_with_memory_run_and_say_so(both, caplog, name):
     _, pieces = both(name)
     assert torch.isfinite(pieces).all()
     assert "forgets earlier steps" in caplog.text and name.replace("_", "") in caplog.text.replace("_", "")
+
+
+@pytest.mark.parametrize("name, stays", [("dpmpp_2m", True), ("euler", False)])
+def test_that_a_sampler_forgets_stays_on_the_node(executor, graph, given, name, stays):
+    """A node shows the text it was sent last; the steps send theirs in between."""
+    from protocol import BinaryEventTypes
+
+    prompt = {**graph.loader(), **graph.amf(), **graph.guidance(), **graph.ksampler(steps=STEPS, sampler_name=name)}
+    executor.forget()
+    events = executor.run(prompt, want={"latent": ["sampled", 0]}, give=given).events
+    texts = [data for event, data in events if event == BinaryEventTypes.TEXT and data[4:].startswith(b"sampled")]
+    assert (b"forgets earlier steps" in texts[0], b"forgets earlier steps" in texts[-1]) == (stays, stays)
+    assert any(b"loss" in text for text in texts)
+
+
+class ConstantClip:
+    """A model that predicts one clip whatever it is shown, in the form that samplers call it."""
+
+    def __init__(self, clip):
+        import comfy.model_sampling
+
+        class Flow(comfy.model_sampling.ModelSamplingDiscreteFlow, comfy.model_sampling.CONST):
+            pass
+
+        self.clip, flow = clip, Flow()
+        patcher = SimpleNamespace(get_model_object=lambda name: flow)
+        wan = SimpleNamespace(model_sampling=flow)
+        self.inner_model = SimpleNamespace(inner_model=wan, model_patcher=patcher)
+
+    def __call__(self, x, sigma, model_options, **kwargs):
+        told = {"denoised": self.clip, "cond_denoised": self.clip, "uncond_denoised": self.clip, "sigma": sigma}
+        for look in model_options.get("sampler_post_cfg_function", []):
+            look({**told, "input": x, "model_options": model_options})
+        return self.clip
+
+
+@pytest.mark.parametrize("at_steps", [[0, 1, 2, 3, 4], [1, 3], [4]], ids=["each", "every second", "last"])
+@pytest.mark.parametrize("name", [*EXACT, *FORGETTING, "uni_pc_bh2"])
+def test_pieces_arrive_where_the_model_points(host, pack, name, at_steps):
+    """Whatever is guided: where every prediction is one clip, a run ends at it."""
+    import comfy.samplers
+
+    sampler, generator = comfy.samplers.sampler_object(name), torch.Generator().manual_seed(0)
+    x, clip = torch.randn(2, 1, 4, 2, 4, 4, generator=generator)
+    sigmas = torch.tensor([0.98, 0.9, 0.7, 0.4, 0.15, 0.0])
+
+    def run(steps):
+        arguments = (ConstantClip(clip), x.clone(), sigmas.clone(), {"seed": 3, "model_options": {}}, None, True)
+        return pack("nodes.host.sampler_chunks").sample_in_chunks(
+            sampler.sampler_function, lambda x, i: x, steps, *arguments, dict(sampler.extra_options)
+        )
+
+    end, seen = run(at_steps), clip
+    if name in ("dpm_fast", "dpm_adaptive"):  # they stop at the last noise level above 0, alone as in pieces
+        seen = torch.lerp(clip, x, sigmas[-2] / sigmas[0])
+    # UniPC takes .001 for 0.
+    torch.testing.assert_close(end, seen, atol=0.01 if name.startswith("uni_pc") else 1e-5, rtol=0)
 
 
 def test_noise_of_a_piece_is_not_repeated(both, monkeypatch, pack):

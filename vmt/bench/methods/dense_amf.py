@@ -1,4 +1,8 @@
-"""Attention motion flow of whole frames over all frame pairs, as DiTFlow defines it (arXiv 2412.07776, section 4)."""
+"""Attention motion flow of whole frames over all pairs of frames: DiTFlow's signal (arXiv 2412.07776, section 4).
+
+DiTFlow's pairs also lead back in time and from a frame to itself. Its temperature, loss, optimiser and guided steps are
+its own; here they are those of the workflow.
+"""
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph
@@ -14,4 +18,4 @@ def changed(demo: DemoGraph) -> dict:
     return graph
 
 
-METHOD = Method("AMF of whole frames, all frame pairs, as DiTFlow has it", with_preset("custom", changed))
+METHOD = Method("AMF of whole frames, all pairs of frames, with our settings", with_preset("custom", changed))

@@ -1,4 +1,4 @@
-"""DiTFlow with its injection: `dense_amf`, and the first block attends to the reference (arXiv 2412.07776, 4.4)."""
+"""DiTFlow's two parts: `dense_amf`, and its injection, the first block attending to the reference (2412.07776, 4.4)."""
 
 from ...demo.demo_graph import DemoGraph
 from . import dense_amf
@@ -9,6 +9,4 @@ def changed(demo: DemoGraph) -> dict:
     return patched(demo, dense_amf.changed(demo), "VMT_KeyValueInjection", sigma_end=0.95)
 
 
-METHOD = Method(
-    "dense_amf, the first block attending to the reference, as DiTFlow has it", with_preset("custom", changed)
-)
+METHOD = Method("dense_amf, and DiTFlow's injection of keys and values", with_preset("custom", changed))
