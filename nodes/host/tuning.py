@@ -26,7 +26,7 @@ from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from ...vmt.token_grid import TokenGrid
 from ...vmt.whole_file import drop_partials
 from .base_model import base_mark
-from .checkpoint import fitting
+from .checkpoint import copied_bytes, fitting
 from .input_check import check_reference
 from .lora_branches import branches_in
 from .model_check import WanSizes
@@ -221,7 +221,8 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
 
     def ways() -> tuple[str, ...]:
         itemsize = (model.model.manual_cast_dtype or model.model.get_dtype()).itemsize
-        return fitting(wan.num_blocks * grid.num_tokens, wan.dim, wan.ffn_dim, itemsize, model.device)
+        copied = copied_bytes(model.guider.model_patcher, wan.num_blocks)
+        return fitting(wan.num_blocks * grid.num_tokens, wan.dim, wan.ffn_dim, itemsize, model.device, copied)
 
     def predict(x, sigma, factor):
         return model.velocity(x, sigma, factor, kept)

@@ -1,9 +1,9 @@
 """The figures of a whole bench as JSON and as a Markdown table. The JSON's form is stable: its keys are only added to.
 
 {"split", "seed", "cases", "model", "host": {"comfyui", "torch", "dtype"}, "half", "absent": {METRIC: why},
-"categories": {CATEGORY: {"methods": {NAME: {METRIC: {"median", "mean", "ci95", "n"}, "vs_unguided": {METRIC: {"mean", "ci95", "n"}},
-"vs": {NAME: {METRIC: {"mean", "ci95", "n"}}}, "forwards", "backwards", "flops"}}, "skipped": {NAME: {CASE: why}}}},
-"methods": the same over all categories}
+"categories": {CATEGORY: {"methods": {NAME: {METRIC: {"median", "mean", "ci95", "n"}, "vs_unguided": {METRIC: {"mean",
+"ci95", "n"}}, "vs": {NAME: {METRIC: {"mean", "ci95", "n"}}}, "forwards", "backwards", "flops"}}, "skipped": {NAME:
+{CASE: why}}}}, "methods": the same over all categories}
 
 METRIC: those of `TABLE`, "seconds" among them, and what else the cases' figures hold. "forwards", "backwards" and
 "flops" are numbers, of one run (`compute.Compute`), and left out where they could not be counted.
