@@ -12,7 +12,7 @@ from vmt.bench import command, cost, cost_rows
 from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
 from vmt.bench.fake_wan import FakeWan
-from vmt.bench.figure_tables import FigureTables
+from vmt.bench.figure_tables import DIGITS, FigureTables
 from vmt.bench.filmed import filmed_cases
 from vmt.bench.methods import load
 from vmt.bench.runs import BenchRuns, loading
@@ -40,7 +40,9 @@ def untimed(figures):
 
 
 def rounded(figures):
-    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in figures.items()}
+    return {
+        name: float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value for name, value in figures.items()
+    }
 
 
 def test_methods_run_are_judged_and_kept(server, tmp_path):

@@ -17,7 +17,7 @@ FIGURES = {"centred_correlation": 0.123456789, "colour_right": True, "epe_px": N
 def test_what_is_added_is_there_again(tmp_path):
     FigureTables(tmp_path).add("free", "camera", "camera-001", Result(FIGURES))
     tables = FigureTables(tmp_path)
-    assert tables.get("free", "camera", "camera-001").figures == {**FIGURES, "centred_correlation": 0.123457}
+    assert tables.get("free", "camera", "camera-001").figures == {**FIGURES, "centred_correlation": 0.1235}
     for asked in (("balanced", "camera", "camera-001"), ("free", "single", "camera-001"), ("free", "camera", "b")):
         assert tables.get(*asked) is None
 
