@@ -69,6 +69,23 @@ def test_presets_reach_guidance_that_stands_on_the_model_line(name):
     assert "preset" not in graph[workflow.sampler]["inputs"]
 
 
+@pytest.mark.parametrize(
+    ("name", "spoiler", "spoiled"),
+    [
+        ("broken_heads", "VMT_BenchScrambleHeads", "VMT_ExtractAMF"),
+        ("broken_layout", "VMT_BenchExchangeHeadsAndTokens", "VMT_ExtractAMF"),
+        ("broken_centre", "VMT_BenchDropCentre", GUIDED),
+    ],
+)
+def test_what_is_broken_stands_between_two_nodes_of_the_workflow(demo, name, spoiler, spoiled):
+    whole, graph = load("windowed_amf").graph(demo), load(name).graph(demo)
+    ((between, node),) = ((key, node) for key, node in graph.items() if key not in whole)
+    ((given, source),) = node["inputs"].items()
+    reader = api_graph.only(graph, spoiled)
+    assert (node["class_type"], graph[reader]["inputs"][given]) == (spoiler, [between, 0])
+    assert source == whole[reader]["inputs"][given]
+
+
 def test_presets(demo):
     graphs = {name: load(name).graph(demo) for name in NAMES}
     told = {n: graph[demo.sampler]["inputs"]["preset"] for n, graph in graphs.items() if GUIDED in classes(graph)}

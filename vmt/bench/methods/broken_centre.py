@@ -2,17 +2,12 @@
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph
-from .method import Method, guide, with_preset
-
-SPOILED = "spoiled"
+from .method import Method, guide, led_through, with_preset
 
 
 def changed(demo: DemoGraph) -> dict:
-    extract = api_graph.only(demo.full, EXTRACT)
-    graph = api_graph.with_input(demo.full, extract, "centre", "match")
-    graph = api_graph.with_input(graph, guide(demo), "amf", [SPOILED, 0])
-    graph[SPOILED] = {"class_type": "VMT_BenchDropCentre", "inputs": {"amf": [extract, 0]}}
-    return graph
+    graph = api_graph.with_input(demo.full, api_graph.only(demo.full, EXTRACT), "centre", "match")
+    return led_through(graph, guide(demo), "amf", "VMT_BenchDropCentre")
 
 
 METHOD = Method(

@@ -1,18 +1,12 @@
-"""Wrong on purpose: the reference's queries with heads and tokens exchanged."""
+"""Wrong on purpose: each head of the reference's queries meets the keys of another head."""
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph
-from .method import Method, with_preset
-
-SPOILED = "spoiled"
+from .method import Method, led_through, with_preset
 
 
 def changed(demo: DemoGraph) -> dict:
-    extract = api_graph.only(demo.full, EXTRACT)
-    features = demo.full[extract]["inputs"]["features"]
-    graph = api_graph.with_input(demo.full, extract, "features", [SPOILED, 0])
-    graph[SPOILED] = {"class_type": "VMT_BenchScrambleHeads", "inputs": {"features": features}}
-    return graph
+    return led_through(demo.full, api_graph.only(demo.full, EXTRACT), "features", "VMT_BenchScrambleHeads")
 
 
 METHOD = Method("broken on purpose: heads scrambled", with_preset("custom", changed), broken=True)

@@ -38,6 +38,12 @@ def patched(demo: DemoGraph, graph: dict, class_type: str, **settings) -> dict:
     return api_graph.with_input(graph, demo.sampler, "model", [PATCH, 0])
 
 
+def led_through(graph: dict, node: str, name: str, class_type: str) -> dict:
+    """The graph, that input of the node led through a node of the bench's own that takes it by the same name."""
+    between = {"class_type": class_type, "inputs": {name: graph[node]["inputs"][name]}}
+    return api_graph.with_input({**graph, PATCH: between}, node, name, [PATCH, 0])
+
+
 def as_they_are(frames: torch.Tensor, rng: Random) -> torch.Tensor:
     return frames
 

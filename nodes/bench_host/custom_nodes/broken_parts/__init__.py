@@ -27,10 +27,7 @@ class DropCentre:
         return (replace(amf, blocks=blocks),)
 
 
-class ScrambleHeads:
-    """Queries viewed as (heads, tokens) in the place of (tokens, heads), as a public implementation has them: each
-    place holds heads of other tokens."""
-
+class SpoilQueries:
     RETURN_TYPES, FUNCTION, CATEGORY = ("VMT_FEATURES",), "spoil", "VMT/bench"
 
     @classmethod
@@ -38,11 +35,28 @@ class ScrambleHeads:
         return {"required": {"features": ("VMT_FEATURES",)}}
 
     def spoil(self, features):
-        queries = {}
-        for block, query in features.queries.items():
-            tokens, heads = query.shape[1:3]
-            queries[block] = query.flatten(1, 2).unflatten(1, (heads, tokens)).transpose(1, 2)
+        queries = {block: self.spoiled(query) for block, query in features.queries.items()}
         return (replace(features, queries=queries, matches={}),)
 
 
-NODE_CLASS_MAPPINGS = {"VMT_BenchDropCentre": DropCentre, "VMT_BenchScrambleHeads": ScrambleHeads}
+class ScrambleHeads(SpoilQueries):
+    """Each head's queries meet the keys of the next one, which was never trained to answer them."""
+
+    def spoiled(self, query):
+        return query.roll(1, dims=2)
+
+
+class ExchangeHeadsAndTokens(SpoilQueries):
+    """Queries viewed as (heads, tokens) in the place of (tokens, heads), as a public implementation has them: each
+    place holds heads of tokens elsewhere, also in other frames."""
+
+    def spoiled(self, query):
+        tokens, heads = query.shape[1:3]
+        return query.flatten(1, 2).unflatten(1, (heads, tokens)).transpose(1, 2)
+
+
+NODE_CLASS_MAPPINGS = {
+    "VMT_BenchDropCentre": DropCentre,
+    "VMT_BenchExchangeHeadsAndTokens": ExchangeHeadsAndTokens,
+    "VMT_BenchScrambleHeads": ScrambleHeads,
+}
