@@ -18,7 +18,8 @@ from ..vmt.lora.roles_picture import draw_roles
 from ..vmt.whole_file import drop_partials
 from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
-from .host.tuning import Tuned, check_frames, check_ranks, check_tunable, encode_clips, tune_clip
+from .host.tuning import Tuned, check_ranks, check_tunable, tune_clip
+from .host.tuning_clips import check_frames, encode_clips
 from .types import TunerOptions
 
 NAMES = {TEMPORAL: "motion", SPATIAL: "appearance"}

@@ -303,17 +303,18 @@ class TestLeftAsFound:
 @pytest.fixture
 def key_of(pack, given):
     """key_of(model) -> what names a run on that model, all else being the same."""
-    tuning, presets = pack("nodes.host.tuning"), pack("vmt.lora.presets")
+    tuning_clips, run_key = pack("nodes.host.tuning_clips"), pack("nodes.host.tuning_key").run_key
+    presets, with_model = pack("vmt.lora.presets"), pack("nodes.host.tuning_pass").with_model
     roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
     latent, positive = given["reference"]["samples"], given["positive"]
-    clips, config = tuning.Clips([latent], [], 1.0), presets.TunerConfig()
+    clips, config = tuning_clips.Clips([latent], [], 1.0), presets.TunerConfig()
 
     def work(held):
-        return tuning._key(held, clips, positive, config, 0, roles)
+        return run_key(held, clips, positive, config, 0, roles)
 
     def key(model):
         with torch.inference_mode():
-            return tuning.with_model(model, positive, latent, work)
+            return with_model(model, positive, latent, work)
 
     return key
 

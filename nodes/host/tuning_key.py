@@ -1,0 +1,47 @@
+"""What names a tuning run, so that it goes on from its own checkpoint and from no other."""
+
+import hashlib
+
+from torch import Tensor
+
+from ...vmt.lora.head_roles import HeadRoles
+from ...vmt.lora.presets import TunerConfig
+from .tuning_clips import Clips
+from .tuning_pass import TuningPass
+
+MARKING = ("self_attn.q.weight", "ffn.0.weight")  # what was merged into a checkpoint has changed one of them
+SAMPLED = 4096  # values of a tensor
+
+
+def run_key(model: TuningPass, clips: Clips, positive: list, config: TunerConfig, seed: int, roles: HeadRoles) -> str:
+    """Names all that a run depends on: clip, caption, settings, heads, and the model by some weights and its LoRAs."""
+    patcher, texts = model.guider.model_patcher, [text for text, _ in positive]
+    norms = [block.self_attn.norm_q.weight for block in model.model.diffusion_model.blocks]  # no LoRA changes them
+    held = patcher.get_key_patches("diffusion_model.")  # first of each the weight without LoRAs, loaded or not
+    weights = [_few(patches[0][0]) for name, patches in held.items() if name.endswith(MARKING)]
+    loras = {name: _told(patches) for name, patches in sorted(patcher.patches.items())}
+    hashed = _hash(*clips.sparse, *clips.stills, *texts, *norms, *weights, roles.temporal)
+    return hashlib.sha256(f"{hashed} {loras} {config} {seed}".encode()).hexdigest()
+
+
+def _hash(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _few(tensor: Tensor) -> Tensor:
+    """(n,) some thousand values, evenly spread: they tell two large tensors apart."""
+    return tensor.detach().flatten()[:: max(1, tensor.numel() // SAMPLED)]
+
+
+def _told(held) -> str:
+    """What a patch of the host holds, the same in every process: numbers as they are, tensors by some values."""
+    if isinstance(held, Tensor):
+        return _hash(_few(held))
+    if isinstance(held, list | tuple):
+        return f"({', '.join(map(_told, held))})"
+    if hasattr(held, "weights"):  # an adapter
+        return _told(held.weights)
+    return repr(held) if isinstance(held, str | int | float | None) else type(held).__name__
