@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from ..errors import InputError
-from ..metrics.motion_report import report_motion
+from ..metrics.motion_report import ClipMotion, report_motion
 from ..video import ReferenceClip, ReferenceConfig, load_reference
 from ..video.endings import VIDEO_ENDINGS
 from .case import Figures, HasFrames
@@ -60,7 +61,13 @@ class FilmedCase:
     def figures(
         self, clip: HasFrames, output: torch.Tensor, unguided: torch.Tensor | None, shows_reference: bool
     ) -> Figures:
-        return report_motion(clip.frames, output, unguided).figures
+        return report_motion(_measured(clip.frames), output, unguided).figures
+
+
+@lru_cache(1)
+def _measured(frames: torch.Tensor) -> ClipMotion:
+    """Of a reference, kept for all methods of its case."""
+    return ClipMotion.of(frames)
 
 
 def filmed_cases(folder: Path, config: ReferenceConfig) -> list[FilmedCase]:

@@ -18,12 +18,12 @@ from ..metrics.appearance import judge_colour, judge_ground, judge_shape
 from ..metrics.camera import camera_correlation, camera_error, camera_of_affines, fit_camera, without_camera
 from ..metrics.centroid import mask_track, object_mask
 from ..metrics.components import areas
-from ..metrics.likeness import leakage
+from ..metrics.likeness import Likeness, leakage_of, likeness
 from ..metrics.located import located_correlation, located_errors
 from ..metrics.motion_fidelity import motion_fidelity_as_coded
 from ..metrics.steadiness import flicker, warp_error
 from ..metrics.tracks import Tracks, follow_grid
-from ..metrics.trajectory import STILL_PX, centred_correlation, speed_ratio, wrong_way_rate
+from ..metrics.trajectory import STILL_PX, centred_correlation, speed_ratio, spread_px, wrong_way_rate
 from ..metrics.true_tracks import true_tracks
 from ..synthetic.render import Clip
 from ..synthetic.scene import Scene
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ERROR_PX, ERROR_SHARE = 0.5, 0.25  # of a step: a tracker further off than both is wrong
 LAST_CLIPS = 2  # what is measured of a reference is kept for all methods of its case
+LAST_RESULTS = 3 * LAST_CLIPS  # likewise; of a case: without guidance, the perfect one, and the one that is judged
 # A figure's limbs are thin: as they come and go in a mask, its centre moves by a pixel or two. One whose centre stays
 # this close to its mean (RMS) goes nowhere: what it does is told where it does it.
 FIGURE_STILL_PX = 3.0
@@ -73,14 +74,13 @@ def judge(
 
 def _leakage(case: BenchCase, clip: Clip, output: torch.Tensor, unguided: torch.Tensor) -> Figures:
     """Of the look, and likeness over the unguided result, in which the place of things has its part."""
-    truth, perfect = measurable_tracks(clip), _perfect(case)
-    mine, floor, ceiling = (
-        located_correlation(truth, followed(frames))["located_correlation"] for frames in (output, unguided, perfect)
-    )
-    figures = {"leakage": None, "likeness_gain": leakage(clip.frames, output, unguided)["leakage"]}
+    results = output, unguided, _perfect(case)
+    mine, floor, ceiling = (_located(clip, frames)["located_correlation"] for frames in results)
+    alike = [_likeness(clip, frames) for frames in results]
+    figures = {"leakage": None, "likeness_gain": leakage_of(*alike[:2])["leakage"]}
     if None not in (mine, floor, ceiling):
         share = min(1.0, max(0.0, (mine - floor) / max(ceiling - floor, LEAST_APART)))
-        figures["leakage"] = leakage(clip.frames, output, unguided, perfect, share)["leakage"]
+        figures["leakage"] = leakage_of(*alike, share)["leakage"]
     return figures
 
 
@@ -93,23 +93,34 @@ def _tracks(clip: Clip, output: torch.Tensor) -> Figures:
     """Motion at the same places, the camera's, and what is left without it; the reference's side is the truth."""
     truth, seen = measurable_tracks(clip), followed(output)
     cameras = camera_of_affines(clip.camera, truth.size), fit_camera(seen)
-    moves = bool((clip.camera[1:] != clip.camera[:-1]).any())
     objects = [without_camera(tracks, camera) for tracks, camera in zip((truth, seen), cameras, strict=True)]
     alone = located_correlation(*objects)["located_correlation"] if objects[0].moving.any() else None
     return {
-        **located_correlation(truth, seen),
+        **_located(clip, output),
         **located_errors(truth, seen),
         "object_located_correlation": alone,
-        "camera_correlation": (camera_correlation(*cameras) or 0.0) if moves else None,
+        "camera_correlation": (camera_correlation(*cameras) or 0.0) if clip.camera_moves else None,
         **camera_error(*cameras),
         **motion_fidelity_as_coded(_followed_whole(clip), follow_grid(output, run=None)),
     }
 
 
-@lru_cache(3 * LAST_CLIPS)
+@lru_cache(LAST_RESULTS)
 def followed(frames: torch.Tensor) -> Tracks:
     """`follow_grid`, kept for the frames that every method of a case is held against."""
     return follow_grid(frames)
+
+
+@lru_cache(LAST_RESULTS)
+def _located(clip: Clip, frames: torch.Tensor) -> Figures:
+    """`located_correlation` with the clip, kept likewise."""
+    return located_correlation(measurable_tracks(clip), followed(frames))
+
+
+@lru_cache(LAST_RESULTS)
+def _likeness(clip: Clip, frames: torch.Tensor) -> Likeness:
+    """`likeness` to the clip, kept likewise."""
+    return likeness(frames, clip.frames)
 
 
 @lru_cache(LAST_CLIPS)
@@ -161,7 +172,7 @@ def paths(case: BenchCase, clip: Clip, shows: Scene, output: torch.Tensor) -> Fi
 def _path(theirs: Track, mine: Track, still_px: float) -> tuple[float | None, float | None, float | None]:
     (reference, shown), (track, visible) = theirs, mine
     way = reference[shown]
-    if len(way) < 2 or float((way - way.mean(0)).square().sum(-1).mean().sqrt()) < still_px:
+    if len(way) < 2 or spread_px(way) < still_px:
         return None, None, None
     if float(visible[shown].float().mean()) < SEEN_SHARE:
         return 0.0, None, None

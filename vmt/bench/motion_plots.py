@@ -39,7 +39,7 @@ def motion_plots(case: Case, clip: HasFrames, results: dict[str, torch.Tensor], 
     """
     size, plots = tuple(clip.frames.shape[1:3]), []
     camera = getattr(clip, "camera", None)  # known of drawn clips only
-    if camera is not None and bool((camera[1:] != camera[:-1]).any()):
+    if camera is not None and clip.camera_moves:
         truth = camera_of_affines(camera, size)
         found = {name: fit_camera(follow_grid(frames)) for name, frames in results.items()}
         plots.append(_cameras(truth, found, reference))

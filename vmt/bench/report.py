@@ -15,7 +15,7 @@ videos, "vs" that from each other method before it, of the metrics in `COMPARED`
 from __future__ import annotations
 
 from ..metrics.summary import differences, summarise
-from .judge import Figures
+from .case import Figures
 
 FLOOR = "unguided"
 MOTION = {  # figure -> heading, decimals

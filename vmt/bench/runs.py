@@ -38,6 +38,7 @@ from .frame_strip import read_strip, strip
 from .methods import load
 from .methods.method import Method
 from .peak_memory import peak_bytes
+from .report import FLOOR
 
 FPS = 16
 FRAMES = "frames"  # node that shows the frames as they were decoded
@@ -219,8 +220,8 @@ class BenchRuns:
         """Frames of the case without guidance; the same tensor for all of its methods, so that what is measured of it
         is kept."""
         if self._floor is None or self._floor[0] != case.name:
-            self._made("unguided", load("unguided"), case, other)
-            self._floor = case.name, self.frames("unguided", case)
+            self._made(FLOOR, load(FLOOR), case, other)
+            self._floor = case.name, self.frames(FLOOR, case)
         return self._floor[1]
 
     def _made(self, name: str, method: Method, case: Case, other: Case, further: int = 0) -> dict:

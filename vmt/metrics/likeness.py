@@ -12,8 +12,10 @@ THUMBNAIL = (9, 16)  # rows, columns
 SSIM_WINDOW, SSIM_C1, SSIM_C2 = 1.5, 0.01**2, 0.03**2  # of the Gaussian, pixels; constants for values 0..1
 EVEN = 1e-4  # a picture that varies less than this correlates with nothing
 
+Likeness = dict[str, float | None]  # of `likeness`
 
-def likeness(a, b) -> dict[str, float | None]:
+
+def likeness(a, b) -> Likeness:
     """Mean over the frames of three measures of two clips (T,H,W,3) float 0..1 of equal size; 1 where they are equal.
 
     Returns:
@@ -36,8 +38,10 @@ def likeness(a, b) -> dict[str, float | None]:
     }
 
 
-def leakage(reference, output, unguided, perfect=None, followed: float = 1.0) -> dict[str, float | None]:
-    """How much more the output looks like the reference than it would if its motion alone came over.
+def leakage_of(
+    output: Likeness, unguided: Likeness, perfect: Likeness | None = None, followed: float = 1.0
+) -> dict[str, float | None]:
+    """How much more an output looks like its reference than it would if its motion alone came over.
 
     A thing that goes where the reference's goes makes layout and edges alike, whatever it looks like. So where a
     perfect transfer can be drawn, likeness counts from what the motion that came over lets expect: that of the unguided
@@ -45,15 +49,17 @@ def leakage(reference, output, unguided, perfect=None, followed: float = 1.0) ->
     leakage so. Without it likeness counts from the unguided output; a part of the figure is then the place of things.
 
     Args:
-        unguided: of the same prompt and seed. perfect: what the prompt names, moving just as the reference moves.
+        output, unguided, perfect: `likeness` of each to the reference; unguided is of the same prompt and seed, perfect
+            what the prompt names, moving just as the reference moves.
         followed: how far the output is on the way from the unguided motion to the perfect one, 0..1.
     Returns:
         "leakage_ssim", "leakage_layout", "leakage_edges": differences of `likeness`, about 0 where nothing leaks;
         "leakage": their mean. None where undefined.
     """
-    found, floor = likeness(output, reference), likeness(unguided, reference)
-    ceiling = floor if perfect is None else likeness(perfect, reference)
-    figures = {f"leakage_{name}": _beyond(value, floor[name], ceiling[name], followed) for name, value in found.items()}
+    perfect = unguided if perfect is None else perfect
+    figures = {
+        f"leakage_{name}": _beyond(value, unguided[name], perfect[name], followed) for name, value in output.items()
+    }
     return {**figures, "leakage": _mean(list(figures.values()))}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .camera import CameraMotion, camera_correlation, camera_error, fit_camera, without_camera
-from .likeness import leakage, likeness
+from .likeness import leakage_of, likeness
 from .located import located_correlation, located_errors
 from .motion_fidelity import motion_fidelity_as_coded
 from .moving_region import moving_centre
@@ -79,6 +79,7 @@ def report_motion(reference, output, unguided=None, on_step: Callable[[], None] 
     _check(clips)
     theirs = reference if measured else ClipMotion.of(clips["reference"], on_step)
     mine = ClipMotion.of(clips["output"], on_step)
+    alike = likeness(mine.frames, theirs.frames)
     figures: dict[str, float | None] = {
         **located_correlation(theirs.field, mine.field),
         **located_errors(theirs.field, mine.field),
@@ -86,8 +87,8 @@ def report_motion(reference, output, unguided=None, on_step: Callable[[], None] 
         "camera_correlation": _camera_correlation(theirs.camera, mine.camera),
         **camera_error(theirs.camera, mine.camera),
         **{f"object_{name}": value for name, value in located_correlation(theirs.objects, mine.objects).items()},
-        **{f"likeness_{name}": value for name, value in likeness(mine.frames, theirs.frames).items()},
-        **({} if unguided is None else leakage(theirs.frames, mine.frames, clips["unguided"])),
+        **{f"likeness_{name}": value for name, value in alike.items()},
+        **({} if unguided is None else leakage_of(alike, likeness(clips["unguided"], theirs.frames))),
         "flicker": flicker(mine.frames),
         "warp_error": mine.warp_error,
         "warp_error_reference": theirs.warp_error,

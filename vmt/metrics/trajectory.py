@@ -30,10 +30,16 @@ def centred_correlation(track_a, track_b, visible=None) -> float | None:
 
 def joint_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     """`centred_correlation` of two paths (T,D) in any number of coordinates that are all in pixels."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    if min(_rms(a), _rms(b)) < STILL_PX:
+    if min(spread_px(a), spread_px(b)) < STILL_PX:
         return None
+    a, b = a - a.mean(0), b - b.mean(0)
     return float(np.clip((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()), -1, 1))
+
+
+def spread_px(path) -> float:
+    """How far a path (T,D), T >= 1, keeps from its mean, RMS over its frames: 0 where it stands still."""
+    path = np.asarray(path, np.float64)
+    return float(np.sqrt(((path - path.mean(0)) ** 2).sum(-1).mean()))
 
 
 def wrong_way_rate(track_ref, track_out, visible=None, short_side: int = SHORT_SIDE) -> float | None:
@@ -59,13 +65,12 @@ def endpoint_error(track_ref, track_out, visible=None) -> float | None:
     return float(np.linalg.norm(out - ref, axis=-1).mean()) if len(ref) else None
 
 
-def path_distance(track_ref, track_out, visible=None, centred: bool = True) -> float | None:
-    """Mean distance of the two places, pixels; `centred`: with the mean place of each path taken away first."""
+def path_distance(track_ref, track_out, visible=None) -> float | None:
+    """Mean distance of the two places, pixels, with the mean place of each path taken away first."""
     ref, out = _pair(track_ref, track_out, visible)
     if not len(ref):
         return None
-    if centred:
-        ref, out = ref - ref.mean(0), out - out.mean(0)
+    ref, out = ref - ref.mean(0), out - out.mean(0)
     return float(np.linalg.norm(out - ref, axis=-1).mean())
 
 
@@ -138,7 +143,3 @@ def _steps(track_a, track_b, visible) -> tuple[np.ndarray, np.ndarray]:
 
 def _moving(steps: np.ndarray, short_side: int) -> np.ndarray:
     return np.linalg.norm(steps, axis=-1) >= MOVING_SHARE * short_side
-
-
-def _rms(centred: np.ndarray) -> float:
-    return float(np.sqrt((centred**2).sum(-1).mean()))

@@ -35,6 +35,11 @@ class Clip:
     camera: torch.Tensor
     caption: str
 
+    @property
+    def camera_moves(self) -> bool:
+        """Whether it does not stand still from the first frame to the last."""
+        return bool((self.camera[1:] != self.camera[:-1]).any())
+
 
 def _rgb(names: list[str], table: dict[str, tuple[int, int, int]]) -> torch.Tensor:
     for name in names:

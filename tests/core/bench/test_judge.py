@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from vmt.bench import judge as judging
 from vmt.bench.cases import bench_cases
 from vmt.bench.judge import judge, paths
 from vmt.bench.motions import CATEGORIES
@@ -93,6 +94,22 @@ def test_place_is_likeness_and_not_leakage():
     assert alike["likeness_gain"] > 0.1 and abs(alike["leakage"]) < 1e-6
     mixed = judge(case, clip, torch.lerp(case.perfect_transfer(), clip.frames, 0.3), still)
     assert mixed["leakage"] > 0.05
+
+
+def test_what_results_are_held_against_is_measured_once(monkeypatch):
+    case = bench_cases("single_object", 1)[0]
+    clip, still, perfect = case.clip(), render(case.prompt).frames, case.perfect_transfer()
+    compared, followed = [], []
+    measures = judging.likeness, judging.follow_grid
+    monkeypatch.setattr(judging, "likeness", lambda a, b: compared.append(a) or measures[0](a, b))
+    monkeypatch.setattr(judging, "follow_grid", lambda a, run=1: followed.append(run) or measures[1](a, run))
+    results = [torch.lerp(perfect, clip.frames, share) for share in (0.1, 0.2, 0.3)]
+    for result in results:
+        judge(case, clip, result, still)
+    assert len(compared) == 2 + len(results), "the unguided result and the perfect transfer, and each result"
+    assert followed.count(1) == 3 + len(results) and followed.count(None) == 1 + len(results), "and the clip"
+    gains = [judge(case, clip, results[0], floor)["likeness_gain"] for floor in (still, still.clone(), clip.frames)]
+    assert gains[0] == gains[1] > 0 > gains[2]
 
 
 def test_a_thing_that_is_hardly_ever_seen_has_followed_nothing():

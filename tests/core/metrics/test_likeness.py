@@ -3,9 +3,13 @@ import pytest
 from moving_clips import moved, pan
 
 from vmt.errors import InputError
-from vmt.metrics.likeness import leakage, likeness
+from vmt.metrics.likeness import leakage_of, likeness
 
 A, B = moved(pan(0, 1, 4)), moved(pan(0, 1, 4), seed=5)
+
+
+def leakage(reference, *clips, followed=1.0):
+    return leakage_of(*(likeness(clip, reference) for clip in clips), followed=followed)
 
 
 def test_equal_clips_are_alike_and_the_order_does_not_matter():
@@ -34,8 +38,8 @@ def test_what_a_perfect_transfer_shares_is_no_leakage():
 def test_what_does_not_follow_has_no_part_of_it():
     """A look that comes over without the motion is not hidden behind what a perfect transfer shares."""
     perfect = B + 0.3 * (A - B)
-    assert leakage(A, B, B, perfect, 0.0)["leakage"] == 0
-    looks = [leakage(A, perfect, B, perfect, followed)["leakage"] for followed in (0.0, 0.5, 1.0)]
+    assert leakage(A, B, B, perfect, followed=0.0)["leakage"] == 0
+    looks = [leakage(A, perfect, B, perfect, followed=followed)["leakage"] for followed in (0.0, 0.5, 1.0)]
     assert looks[0] == leakage(A, perfect, B)["leakage"] and looks[1] == pytest.approx(looks[0] / 2)
     assert looks[2] == pytest.approx(0)
 

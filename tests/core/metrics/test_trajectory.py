@@ -88,10 +88,15 @@ def test_slow_steps_do_not_count_as_moving():
     assert t.wrong_way_rate(slow, -slow, short_side=64) == 1
 
 
-def test_path_distance_with_and_without_the_place():
-    other = LINE + torch.tensor([3.0, 4.0])
-    assert t.path_distance(LINE, other) == pytest.approx(0, abs=1e-5)
-    assert t.path_distance(LINE, other, centred=False) == pytest.approx(5, rel=1e-5)
+def test_path_distance_is_blind_to_the_place():
+    assert t.path_distance(LINE, LINE + torch.tensor([3.0, 4.0])) == pytest.approx(0, abs=1e-5)
+
+
+def test_spread_is_the_rms_about_the_mean():
+    turn = 2 * math.pi * torch.arange(32) / 32
+    circle = torch.stack([9 + 3 * turn.sin(), 3 * turn.cos()], -1)
+    assert t.spread_px(circle) == pytest.approx(3, rel=1e-6) and t.spread_px(STILL) == 0
+    assert t.spread_px(torch.tensor([[0.0, 0.0], [6.0, 8.0]])) == 5
 
 
 def test_nothing_visible_is_undefined():

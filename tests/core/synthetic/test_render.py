@@ -152,3 +152,9 @@ def test_scenes_of_unequal_length_are_refused():
     scenes = [sample_scene(Random(1), "single", num_frames=n) for n in (5, 9)]
     with pytest.raises(InputError, match=r"\[5, 9\] frames"):
         render_batch(scenes)
+
+
+@pytest.mark.parametrize("motion", ["static", "pan", "zoom", "roll", "shake"])
+def test_a_clip_knows_whether_its_camera_moves(motion):
+    _, camera = sample_camera(Random(1), 3, 32, 32, motion)
+    assert render(Scene(Ground("grey", "tiled"), camera), 32, 32).camera_moves == (motion != "static")
