@@ -7,6 +7,7 @@ from ..vmt.errors import InputError
 from ..vmt.guidance.frame_difference_pull import difference_filter, pull_frame_differences
 from .host.input_check import check_reference
 from .host.model_check import check_wan
+from .noise_level import noise_level
 
 
 class FrameDifferencePull(io.ComfyNode):
@@ -37,23 +38,11 @@ class FrameDifferencePull(io.ComfyNode):
                     step=0.01,
                     tooltip="Higher leaves slow changes to the prompt, and pulls fast ones alone.",
                 ),
-                io.Float.Input(
-                    "sigma_start",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    round=0.0001,
-                    tooltip="Pull from this noise level on.",
-                ),
-                io.Float.Input(
+                noise_level("sigma_start", 1.0, "Pull from this noise level on."),
+                noise_level(
                     "sigma_end",
-                    default=0.7,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    round=0.0001,
-                    tooltip="Pull down to this noise level. Lower binds more tightly, and copies more of the look.",
+                    0.7,
+                    "Pull down to this noise level. Lower binds more tightly, and copies more of the look.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],

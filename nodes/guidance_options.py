@@ -8,6 +8,7 @@ from ..vmt.errors import check_choice
 from ..vmt.guidance.config import SIZES, UPDATES, GuidanceConfig
 from ..vmt.guidance.presets import LATENT
 from .host.checkpoint import CHECKPOINTS
+from .noise_level import noise_level
 from .types import GuidanceOptions as GuidanceOptionsType
 
 DEFAULT = GuidanceConfig()
@@ -169,16 +170,12 @@ class GuidanceOptions(io.ComfyNode):
                     tooltip="Read attention from frame to frame and back; half the difference counts. A window leans "
                     "inwards at the borders of a frame, there and back alike.",
                 ),
-                io.Float.Input(
+                noise_level(
                     "latent_end",
-                    default=LATENT.sigma_end,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    round=0.0001,
+                    LATENT.sigma_end,
+                    "Follow the latent flow down to this noise level. A camera's motion wants a lower one than things "
+                    "do.",
                     optional=True,
-                    tooltip="Follow the latent flow down to this noise level. A camera's motion wants a lower one than "
-                    "things do.",
                 ),
             ],
             outputs=[GuidanceOptionsType.Output(display_name="options")],

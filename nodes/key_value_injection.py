@@ -6,6 +6,7 @@ from ..vmt.errors import UnsupportedModelError
 from .host.input_check import check_reference
 from .host.key_value_injection import attach_key_values
 from .host.model_check import check_wan
+from .noise_level import noise_level
 
 
 class KeyValueInjection(io.ComfyNode):
@@ -20,14 +21,8 @@ class KeyValueInjection(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="A Wan text-to-video model."),
                 io.Latent.Input("reference", tooltip="The reference clip, from VAE Encode."),
-                io.Float.Input(
-                    "sigma_end",
-                    default=0.95,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    round=0.0001,
-                    tooltip="Down to this noise level. Lower copies more; 1: at the first step alone.",
+                noise_level(
+                    "sigma_end", 0.95, "Down to this noise level. Lower copies more; 1: at the first step alone."
                 ),
             ],
             outputs=[io.Model.Output(display_name="model")],

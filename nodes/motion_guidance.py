@@ -14,6 +14,7 @@ from .guidance_options import AUTO, RareOptions
 from .host.attention_guidance import attach_attention_guidance
 from .host.latent_guidance import attach_latent_guidance
 from .host.model_check import check_wan, parse_blocks
+from .noise_level import noise_level
 from .region_mask import mask_on_tokens
 from .types import AMF
 from .types import GuidanceOptions as GuidanceOptionsType
@@ -43,24 +44,16 @@ def guidance_inputs() -> list:
             tooltip="How far one inner step moves the video. 0: no guidance. Too much spoils colours and shapes. "
             "Presets are tuned for 0.04, and are weaker below and stronger above.",
         ),
-        io.Float.Input(
+        noise_level(
             "sigma_start",
-            default=DEFAULT.sigma_start,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            round=0.0001,
-            tooltip="Guide from this noise level on. 1 is the first step; without look_ahead begin at 0.96, above "
+            DEFAULT.sigma_start,
+            "Guide from this noise level on. 1 is the first step; without look_ahead begin at 0.96, above "
             "which the video is noise and shows no motion.",
         ),
-        io.Float.Input(
+        noise_level(
             "sigma_end",
-            default=DEFAULT.sigma_end,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            round=0.0001,
-            tooltip="Guide down to this noise level. Lower binds the video more tightly to the reference.",
+            DEFAULT.sigma_end,
+            "Guide down to this noise level. Lower binds the video more tightly to the reference.",
         ),
         io.Int.Input(
             "inner_steps",

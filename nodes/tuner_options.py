@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..vmt.lora.losses import DIRECTIONS, WEIGHTS
 from ..vmt.lora.presets import HEADS, TunerConfig
 from ..vmt.lora.sparse_frames import ROPES
+from .noise_level import noise_level
 from .types import TunerOptions as TunerOptionsType
 
 DEFAULT = TunerConfig()
@@ -81,9 +82,9 @@ class TunerOptions(io.ComfyNode):
                     tooltip="End a stage after so many looks at held-out noise (every 25 steps) without a lower loss; "
                     "0: never.",
                 ),
-                io.Float.Input(
-                    "sigma_end", default=DEFAULT.sigma_end, min=0.0, max=0.99, step=0.01, round=0.0001,
-                    tooltip="Learn the motion at noise levels down to this one. 0: at all of them.",
+                noise_level(
+                    "sigma_end", DEFAULT.sigma_end,
+                    "Learn the motion at noise levels down to this one. 0: at all of them.", highest=0.99,
                 ),
                 io.Int.Input(
                     "appearance_rank", default=DEFAULT.appearance_rank, min=0, max=256,

@@ -13,6 +13,7 @@ from .host.capture import Tap
 from .host.input_check import check_conditioning, check_reference
 from .host.model_check import check_wan, parse_blocks
 from .host.reference_pass import MODES, Look, look_at_reference
+from .noise_level import noise_level
 from .types import Features
 
 ROPES = ("pre", "post")
@@ -43,15 +44,12 @@ class WindowedInversion(io.ComfyNode):
                     tooltip="noised_reference: add noise and look, a single partial pass. ode_inversion: follow the "
                     "model's own flow back to noise, one full pass per step.",
                 ),
-                io.Float.Input(
+                noise_level(
                     "sigma",
-                    default=0.5,
-                    min=0.0,
-                    max=0.99,
-                    step=0.01,
-                    round=0.0001,
-                    tooltip="Noise level the reference is looked at. 0.5 shows its motion well; near 1 the model "
-                    "hardly sees it.",
+                    0.5,
+                    "Noise level the reference is looked at. 0.5 shows its motion well; near 1 the model hardly sees "
+                    "it.",
+                    highest=0.99,
                 ),
                 io.String.Input(
                     "blocks",

@@ -14,7 +14,7 @@ from ...vmt.half_size import half_weights
 from ...vmt.signals.attention_flow import AttentionFlow, attention_flow_loss
 from ...vmt.signals.corresponding_windows import check_distances, corresponding_window_loss
 from .capture import Tap, capture_queries_keys, predicted_velocity
-from .checkpoint import CHECKPOINTS, copied_bytes, fitting
+from .checkpoint import CHECKPOINTS, fitting
 from .gradient_scale import GradientScale
 from .guided_sampling import Guidance, attach, normal_flow, normal_tensor
 from .half_prompts import half_prompts
@@ -130,8 +130,6 @@ class AttentionGuidance(Guidance):
         last = (HALF,) if self.flow.half and self.config.size == "full" else ()
         if self.checkpoint != "auto":
             return CHECKPOINTS[CHECKPOINTS.index(self.checkpoint) :] + last
-        guider, flow = model.inner_model, self.flow.half if self.config.size == "half" else self.flow
-        itemsize = (guider.inner_model.manual_cast_dtype or guider.inner_model.get_dtype()).itemsize
-        num_blocks = max(flow.blocks)
-        tokens, copied = num_blocks * flow.grid.num_tokens * x.shape[0], copied_bytes(guider.model_patcher, num_blocks)
-        return fitting(tokens, self.wan.dim, self.wan.ffn_dim, itemsize, x.device, copied) + last
+        flow = self.flow.half if self.config.size == "half" else self.flow
+        num_tokens = flow.grid.num_tokens * x.shape[0]
+        return fitting(model.inner_model.model_patcher, self.wan, max(flow.blocks), num_tokens) + last

@@ -12,6 +12,7 @@ import torch
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, set_checkpoint_early_stop
 
 from .gradients import grad_scope
+from .model_check import WanSizes
 from .versions import is_dynamic
 
 CHECKPOINTS = ("none", "selective", "block")  # each keeps less than the one before
@@ -37,6 +38,11 @@ def kept_per_token(kept: str, dim: int, ffn_dim: int) -> int:
     return of_width * dim + (3 * ffn_dim if kept == "none" else 0)
 
 
+def compute_dtype(model) -> torch.dtype:
+    """What a loaded model computes in, whatever its weights are stored in."""
+    return model.manual_cast_dtype or model.get_dtype()
+
+
 def copied_bytes(patcher, num_blocks: int) -> int:
     """Bytes of the weights of a loaded model's first blocks that are not used as they lie, but as copies.
 
@@ -44,10 +50,9 @@ def copied_bytes(patcher, num_blocks: int) -> int:
     LoRA that is added when it is used. Without checkpoints autograd keeps them all until the backward pass: for a 14B
     model in fp8 up to block 14 that is about 10 GB. Computed again, a block's copies are gone with the block.
     """
-    model = patcher.model
-    dtype, device = model.manual_cast_dtype or model.get_dtype(), patcher.load_device
+    dtype, device = compute_dtype(patcher.model), patcher.load_device
     total = 0
-    for module in model.diffusion_model.blocks[:num_blocks].modules():
+    for module in patcher.model.diffusion_model.blocks[:num_blocks].modules():
         for name, weight in module.named_parameters(recurse=False):
             as_it_lies = weight.dtype == dtype and weight.device == device and not is_dynamic(patcher)
             if not as_it_lies or getattr(module, f"{name}_function", None):
@@ -55,15 +60,18 @@ def copied_bytes(patcher, num_blocks: int) -> int:
     return total
 
 
-def fitting(num_tokens: int, dim: int, ffn_dim: int, itemsize: int, device, copied: int = 0) -> tuple[str, ...]:
+def fitting(patcher, wan: WanSizes, num_blocks: int, num_tokens: int) -> tuple[str, ...]:
     """CHECKPOINTS from the first on that fills at most half of the free memory; the last if none does.
 
-    num_tokens: of all blocks that are kept. itemsize: bytes of a value. copied: see `copied_bytes`, of these blocks.
+    Args:
+        patcher: of a loaded model. num_blocks: its first ones, which a gradient goes through. num_tokens: of all videos
+            in one block.
     """
-    room = comfy.model_management.get_free_memory(device) / 2
+    room = comfy.model_management.get_free_memory(patcher.load_device) / 2
+    token_bytes = num_blocks * num_tokens * compute_dtype(patcher.model).itemsize
     for number, kept in enumerate(CHECKPOINTS):
-        weights = copied if kept == "none" else 0
-        if kept_per_token(kept, dim, ffn_dim) * num_tokens * itemsize + weights <= room:
+        weights = copied_bytes(patcher, num_blocks) if kept == "none" else 0
+        if kept_per_token(kept, wan.dim, wan.ffn_dim) * token_bytes + weights <= room:
             return CHECKPOINTS[number:]
     return CHECKPOINTS[-1:]
 

@@ -18,7 +18,7 @@ from ...vmt.lora.roles_file import write_mark
 from ...vmt.lora.time_left import TimeLeft
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
 from .base_model import base_mark
-from .checkpoint import copied_bytes, fitting
+from .checkpoint import fitting
 from .input_check import check_reference
 from .lora_branches import branches_in
 from .model_check import WanSizes
@@ -143,9 +143,7 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
     kept = "block"
 
     def ways() -> tuple[str, ...]:
-        itemsize = (model.model.manual_cast_dtype or model.model.get_dtype()).itemsize
-        copied = copied_bytes(model.guider.model_patcher, wan.num_blocks)
-        return fitting(wan.num_blocks * grid.num_tokens, wan.dim, wan.ffn_dim, itemsize, model.device, copied)
+        return fitting(model.guider.model_patcher, wan, wan.num_blocks, grid.num_tokens)
 
     def predict(x, sigma, factor):
         return model.velocity(x, sigma, factor, kept)
