@@ -17,7 +17,7 @@ import torch
 
 from ..demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
 from ..errors import InputError
-from ..synthetic.motions import compose_cameras
+from ..synthetic.motions import about_centre, identity
 from ..synthetic.render import Clip, render
 from ..synthetic.sample import is_held_out
 from ..synthetic.scene import Figure, Ground, Scene, SceneObject, project
@@ -192,10 +192,6 @@ def _words(rng: Random, things: int, figure: bool, textured: bool, unlike: _Word
             return _Words(found, ground, rng.choice(colours) if figure else None)
 
 
-def _identity() -> torch.Tensor:
-    return torch.eye(2, 3).expand(NUM_FRAMES, 2, 3).clone()
-
-
 def _thing(rng: Random, word: tuple[str, str], size: float, path: torch.Tensor, motion: str) -> SceneObject:
     colour, shape = word
     return SceneObject(shape, colour, size, path, torch.full((NUM_FRAMES,), rng.uniform(-0.12, 0.12)), motion)
@@ -209,10 +205,8 @@ def _room(shape: str, size: float) -> tuple[tuple[float, float], tuple[float, fl
 def _camera_scene(rng: Random, motion: Motion, words: _Words) -> Scene:
     """A moving camera over a textured ground, with a thing that stands in the world where the words name one."""
     centre = torch.full((2,), (SIZE - 1) / 2)
-    there, back = _identity(), _identity()
-    there[..., 2], back[..., 2] = -centre, centre
     while True:
-        camera = compose_cameras(compose_cameras(there, motion.draw(rng, NUM_FRAMES, float(SIZE))), back)
+        camera = about_centre(motion.draw(rng, NUM_FRAMES, float(SIZE)), SIZE, SIZE)
         scene = Scene(words.ground, camera, camera_motion=motion.name)
         if not words.things:
             return scene
@@ -229,7 +223,7 @@ def _camera_scene(rng: Random, motion: Motion, words: _Words) -> Scene:
 def _object_scene(rng: Random, motion: Motion, words: _Words) -> Scene:
     size = rng.uniform(0.125, 0.17) * SIZE
     path = motion.draw(rng, _room(words.things[0][1], size), NUM_FRAMES)
-    return Scene(words.ground, _identity(), [_thing(rng, words.things[0], size, path, motion.name)])
+    return Scene(words.ground, identity(NUM_FRAMES), [_thing(rng, words.things[0], size, path, motion.name)])
 
 
 def _pair_scene(rng: Random, motion: Motion, words: _Words) -> Scene:
@@ -239,12 +233,12 @@ def _pair_scene(rng: Random, motion: Motion, words: _Words) -> Scene:
     for word, path in zip(words.things, paths, strict=True):
         (low, high), _ = _room(word[1], size)
         things.append(_thing(rng, word, size, middle + path * (high - low) / 2, motion.name))
-    return Scene(words.ground, _identity(), things)
+    return Scene(words.ground, identity(NUM_FRAMES), things)
 
 
 def _figure_scene(rng: Random, motion: Motion, words: _Words) -> Scene:
     figure = motion.draw(rng, words.figure, NUM_FRAMES, SIZE, SIZE)
-    return Scene(words.ground, _identity(), figure=figure)
+    return Scene(words.ground, identity(NUM_FRAMES), figure=figure)
 
 
 def _still(rng: Random, words: _Words) -> Scene:
@@ -253,7 +247,7 @@ def _still(rng: Random, words: _Words) -> Scene:
     things = [_thing(rng, word, 0.14 * SIZE, middle, "still") for word in words.things]
     bones = torch.full((NUM_FRAMES, 1, 2, 2), (SIZE - 1) / 2)
     figure = Figure(words.figure, bones, torch.ones(1)) if words.figure else None
-    return Scene(words.ground, _identity(), things, figure)
+    return Scene(words.ground, identity(NUM_FRAMES), things, figure)
 
 
 _BUILDERS = {

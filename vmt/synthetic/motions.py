@@ -159,7 +159,7 @@ def _ease(rng, num_frames):
 
 
 def _camera(num_frames, offset=None, log_zoom=None, angle=None):
-    """Affine about the world's origin: (T,2,3). The caller centres it on the frame."""
+    """Affine about the world's origin: (T,2,3). `about_centre` centres it on the frame."""
     zero = torch.zeros(num_frames)
     scale = (zero if log_zoom is None else log_zoom).exp()
     angle = zero if angle is None else angle
@@ -167,6 +167,19 @@ def _camera(num_frames, offset=None, log_zoom=None, angle=None):
     cos, sin = scale * angle.cos(), scale * angle.sin()
     linear = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
     return torch.cat([linear, offset[..., None]], -1)
+
+
+def identity(num_frames: int) -> torch.Tensor:
+    """The camera (T,2,3) of a world that is one pixel per unit and stands."""
+    return torch.eye(2, 3).expand(num_frames, 2, 3).clone()
+
+
+def about_centre(camera: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """A camera (T,2,3) about the world's origin as one about the middle of the frame."""
+    to_centre, back = identity(len(camera)), identity(len(camera))
+    centre = torch.tensor([(height - 1) / 2, (width - 1) / 2])
+    to_centre[..., 2], back[..., 2] = -centre, centre
+    return compose_cameras(compose_cameras(to_centre, camera), back)
 
 
 def compose_cameras(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

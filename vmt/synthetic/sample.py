@@ -9,7 +9,7 @@ import torch
 from ..demo.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
 from ..errors import check_choice
 from .figure import FIGURE_MOTIONS, make_figure
-from .motions import CAMERA_MOTIONS, OBJECT_MOTIONS, compose_cameras, object_path
+from .motions import CAMERA_MOTIONS, OBJECT_MOTIONS, about_centre, identity, object_path
 from .scene import Ground, Scene, SceneObject
 from .shapes import bounding_radius
 
@@ -65,8 +65,8 @@ def sample_ground(rng: Random, textured: bool | None = None) -> Ground:
     )
 
 
-def _object(rng, num_frames, height, width, motion, size, camera=None, shape=None) -> SceneObject:
-    shape, colour = shape or rng.choice(SHAPES), rng.choice(list(COLOURS))
+def _object(rng, num_frames, height, width, motion, size, camera=None) -> SceneObject:
+    shape, colour = rng.choice(SHAPES), rng.choice(list(COLOURS))
     margin = bounding_radius(shape) * size + 1
     room = ((margin, height - 1 - margin), (margin, width - 1 - margin))
     path = object_path(motion, rng, room, num_frames)
@@ -84,25 +84,18 @@ def _size(rng, height, width) -> float:
     return rng.uniform(0.125, 0.17) * min(height, width)
 
 
-def _identity(num_frames: int) -> torch.Tensor:
-    return torch.eye(2, 3).expand(num_frames, 2, 3).clone()
-
-
 def sample_camera(
     rng: Random, num_frames: int, height: int, width: int, motion: str | None = None
 ) -> tuple[str, torch.Tensor]:
     """A camera motion about the frame's centre: its name and the world-to-pixel affine (T,2,3)."""
     motion = motion or rng.choice([name for name in CAMERA_MOTIONS if name != "static"])
     moving = CAMERA_MOTIONS[motion](rng, num_frames, float(min(height, width)))
-    to_centre, back = _identity(num_frames), _identity(num_frames)
-    centre = torch.tensor([(height - 1) / 2, (width - 1) / 2])
-    to_centre[..., 2], back[..., 2] = -centre, centre
-    return motion, compose_cameras(compose_cameras(to_centre, moving), back)
+    return motion, about_centre(moving, height, width)
 
 
 def _single(rng, num_frames, height, width) -> Scene:
     thing = _object(rng, num_frames, height, width, _motion(rng), _size(rng, height, width))
-    return Scene(sample_ground(rng), _identity(num_frames), [thing])
+    return Scene(sample_ground(rng), identity(num_frames), [thing])
 
 
 def _single_camera(rng, num_frames, height, width) -> Scene:
@@ -150,12 +143,12 @@ def _several(rng, num_frames, height, width) -> Scene:
         starts = torch.stack([thing.centre[0] for thing in things])
         apart = torch.pdist(starts).min() > 2.2 * max(thing.size for thing in things)
         if len(kinds) == count and apart:
-            return Scene(sample_ground(rng), _identity(num_frames), things)
+            return Scene(sample_ground(rng), identity(num_frames), things)
 
 
 def _figure(rng, num_frames, height, width) -> Scene:
     figure = make_figure(rng.choice(list(FIGURE_MOTIONS)), rng.choice(list(COLOURS)), rng, num_frames, height, width)
-    return Scene(sample_ground(rng), _identity(num_frames), figure=figure)
+    return Scene(sample_ground(rng), identity(num_frames), figure=figure)
 
 
 _BUILDERS = {
