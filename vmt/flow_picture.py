@@ -32,22 +32,20 @@ class _Field:
         return max(float(np.quantile(np.hypot(self.moved[..., 0], self.moved[..., 1]), 0.99)), 0.05)
 
 
-def draw_displacement(
-    frames: Tensor, flow: AttentionFlow, block: int | None = None, style: Literal["arrows", "colour"] = "arrows"
-) -> Tensor:
+def draw_displacement(frames: Tensor, flow: AttentionFlow, style: Literal["arrows", "colour"] = "arrows") -> Tensor:
     """Displacement from each latent frame to the next, over the video frame it starts from, with a legend.
 
-    Both are read both ways, as guidance reads them: above the attention flow, below it the latent flow, if there is
-    one. Colour tells direction (the wheel of the legend, as seen on the screen) and saturation length, on one scale
-    for all frames; faint means low confidence. Arrows start at the middle of a place and end where it is found again.
+    Both are read both ways, as guidance reads them: above the attention flow of the first block, below it the latent
+    flow, if there is one. Colour tells direction (the wheel of the legend, as seen on the screen) and saturation
+    length, on one scale for all frames; faint means low confidence. Arrows start at the middle of a place and end where
+    it is found again.
 
     Args:
         frames: (T, H, W, 3) float 0..1, the reference video; T = 4(F-1)+1, other lengths are spread evenly.
-        block: which attention block; None = the first.
     Returns:
         (F-1, H', W', 3) float32 0..1 on the CPU, W' at least that of the frames and H' that of each field.
     Raises:
-        InputError: frames are no video, or block or style do not exist.
+        InputError: frames are no video, or there is no such style.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or len(frames) == 0:
         raise InputError(
@@ -55,12 +53,8 @@ def draw_displacement(
             "Connect the frames of the reference video."
         )
     check_choice("style", style, STYLES)
-    block = next(iter(flow.blocks)) if block is None else block
-    if block not in flow.blocks:
-        raise InputError(f"Block {block} was not measured; {sorted(flow.blocks)} were. Choose one of them.")
-
     paint = _paint_arrows if style == "arrows" else _paint_colours
-    fields = [_attention_field(flow, block)] + ([_latent_field(flow)] if flow.latent else [])
+    fields = [_attention_field(flow)] + ([_latent_field(flow)] if flow.latent else [])
     pictures = []
     for i in range(flow.grid.frames - 1):
         canvas = _canvas(frames[_video_frame(i, flow.grid.frames, len(frames))])
@@ -72,8 +66,9 @@ def draw_displacement(
     return torch.from_numpy(np.stack(pictures))
 
 
-def _attention_field(flow: AttentionFlow, block: int) -> _Field:
-    measured, size = flow.blocks[block], (flow.grid.height, flow.grid.width)
+def _attention_field(flow: AttentionFlow) -> _Field:
+    block, measured = next(iter(flow.blocks.items()))
+    size = flow.grid.height, flow.grid.width
     moved, sure = measured.both_ways_tok.unflatten(1, size), measured.confidence.unflatten(1, size)
     return _field(f"attention of block {block}", flow.pairs, moved, sure)
 

@@ -37,9 +37,9 @@ def needs_cpu_flag(python: Path) -> bool:
 class HostProcess:
     """`start`, `stop`, `check`, `log_tail`. Holds no connection; see `Server` for talking to it."""
 
-    def __init__(self, python: Path, tree: Path, base: Path, arguments: list[str], log: Path | None = None) -> None:
+    def __init__(self, python: Path, tree: Path, base: Path, arguments: list[str]) -> None:
         self.python, self.tree, self.base, self.arguments = python, tree, base, arguments
-        self.log = log or base / "server.log"
+        self.log = base / "server.log"
         self.port = 0
         self._process: subprocess.Popen | None = None
         self._temp: Path | None = None

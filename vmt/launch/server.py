@@ -29,10 +29,8 @@ Progress = Callable[[str, int, int], None]  # node id, step, steps; (id, 0, 0) w
 class Server:
     """Started on entry, stopped on exit, whatever happens between. Errors are the exceptions of `run_result`."""
 
-    def __init__(
-        self, python: Path, tree: Path, base: Path, arguments: list[str] | tuple = (), log: Path | None = None
-    ) -> None:
-        self.process = HostProcess(python, tree, base, list(arguments), log)
+    def __init__(self, python: Path, tree: Path, base: Path, arguments: list[str] | tuple = ()) -> None:
+        self.process = HostProcess(python, tree, base, list(arguments))
 
     def __enter__(self) -> Server:
         self.process.start()
@@ -65,10 +63,10 @@ class Server:
         """Class names of all nodes that the host has loaded."""
         return set(self.get("/object_info"))
 
-    def upload(self, file: Path, name: str | None = None) -> str:
+    def upload(self, file: Path) -> str:
         """Puts a file (video too) into the host's input folder and returns the name that loaders list it by."""
         boundary = uuid.uuid4().hex
-        name = (name or file.name).replace('"', "_")
+        name = file.name.replace('"', "_")
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'

@@ -23,12 +23,10 @@ PARAMETERS = ("down", "right", "zoom", "roll")
 
 @dataclass(frozen=True)
 class CameraMotion:
-    """steps (T-1,4) float64 pixels per frame of `PARAMETERS`; known (T-1,) bool; inliers (T-1,) share of the followed
-    points that the fit explains, NaN where it is not known; size (height, width)."""
+    """steps (T-1,4) float64 pixels per frame of `PARAMETERS`; known (T-1,) bool; size (height, width)."""
 
     steps: np.ndarray
     known: np.ndarray
-    inliers: np.ndarray
     size: tuple[int, int]
 
     def affine(self, t: int) -> np.ndarray:
@@ -48,7 +46,7 @@ def fit_camera(tracks: Tracks) -> CameraMotion:
             "Follow the grid with run=1."
         )
     num_steps = len(tracks.points_px)
-    steps, known, inliers = np.zeros((num_steps, 4)), np.zeros(num_steps, bool), np.full(num_steps, np.nan)
+    steps, known = np.zeros((num_steps, 4)), np.zeros(num_steps, bool)
     for t in range(num_steps):
         seen = tracks.known[t, :, 0]
         if seen.sum() < LEAST_POINTS:
@@ -62,8 +60,8 @@ def fit_camera(tracks: Tracks) -> CameraMotion:
         if fit is None or agree.mean() < 1 / 3 or _cells(before[agree[:, 0] > 0, ::-1], tracks.size) < LEAST_CELLS:
             continue
         swapped = np.array([[fit[1, 1], fit[1, 0], fit[1, 2]], [fit[0, 1], fit[0, 0], fit[0, 2]]])  # x, y to row, col
-        steps[t], known[t], inliers[t] = _parameters(swapped, tracks.size), True, agree.mean()
-    return CameraMotion(steps, known, inliers, tracks.size)
+        steps[t], known[t] = _parameters(swapped, tracks.size), True
+    return CameraMotion(steps, known, tracks.size)
 
 
 def camera_of_affines(camera, size: tuple[int, int]) -> CameraMotion:
@@ -72,7 +70,7 @@ def camera_of_affines(camera, size: tuple[int, int]) -> CameraMotion:
     whole = np.concatenate([camera, np.tile([[[0.0, 0.0, 1.0]]], (len(camera), 1, 1))], 1)
     relative = whole[1:] @ np.linalg.inv(whole[:-1])
     steps = np.array([_parameters(affine[:2], size) for affine in relative]).reshape(-1, 4)
-    return CameraMotion(steps, np.ones(len(steps), bool), np.ones(len(steps)), tuple(size))
+    return CameraMotion(steps, np.ones(len(steps), bool), tuple(size))
 
 
 def camera_correlation(reference: CameraMotion, output: CameraMotion) -> float | None:

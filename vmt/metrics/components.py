@@ -23,22 +23,12 @@ def drop_small(mask: np.ndarray, pixels: float) -> np.ndarray:
     return kept
 
 
-def largest(mask: np.ndarray) -> np.ndarray:
-    """Only the largest area of each frame: (T,H,W) bool."""
-    kept = np.zeros_like(mask)
-    for frame, into in zip(mask, kept, strict=True):
-        labels, sizes, _ = areas(frame)
-        if len(sizes):
-            into[:] = labels == 1 + sizes.argmax()
-    return kept
-
-
-def count_components(mask: np.ndarray, speck_share: float = SPECK_SHARE) -> np.ndarray:
-    """Things in each frame of a mask (T,H,W): (T,) int. Areas below that share of the frame's largest don't count."""
+def count_components(mask: np.ndarray) -> np.ndarray:
+    """Things in each frame of a mask (T,H,W): (T,) int. Areas below a tenth of the frame's largest don't count."""
     sizes = [areas(frame)[1] for frame in np.asarray(mask, bool)]
-    return np.array([int((size >= speck_share * size.max()).sum()) if len(size) else 0 for size in sizes])
+    return np.array([int((size >= SPECK_SHARE * size.max()).sum()) if len(size) else 0 for size in sizes])
 
 
-def one_object_share(mask: np.ndarray, speck_share: float = SPECK_SHARE) -> float:
+def one_object_share(mask: np.ndarray) -> float:
     """Share of the frames of a mask (T,H,W) that show exactly one connected thing, 0..1."""
-    return float((count_components(mask, speck_share) == 1).mean())
+    return float((count_components(mask) == 1).mean())

@@ -26,7 +26,7 @@ def fitted(frames):
 @pytest.mark.parametrize("name", MOTIONS)
 def test_known_camera_is_recovered(name):
     truth, camera = camera_of_affines(MOTIONS[name], SIZE), fitted(moved(MOTIONS[name]))
-    assert camera.known.all() and (camera.inliers > 0.8).all()
+    assert camera.known.all()
     speed = np.linalg.norm(truth.steps, axis=-1).mean()
     assert np.linalg.norm(camera.steps - truth.steps, axis=-1).mean() < 0.02 * speed + 0.02
     assert camera_correlation(truth, camera) > 0.999
@@ -80,7 +80,7 @@ def test_standing_and_unseen_cameras_are_undefined():
     still = camera_of_affines(pan(0, 0), SIZE)
     assert camera_correlation(still, camera_of_affines(pan(0, 2), SIZE)) is None
     flat = fitted(np.full((9, *SIZE, 3), 0.5))
-    assert not flat.known.any() and np.isnan(flat.inliers).all()
+    assert not flat.known.any()
     assert camera_correlation(camera_of_affines(pan(0, 2), SIZE), flat) is None
     assert set(camera_error(still, flat).values()) == {None}
 
