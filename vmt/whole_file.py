@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -29,6 +30,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def write_json(path: Path, content: object, indent: int | None = 1) -> None:
+    """The content as a JSON file, whole or not at all. Makes the folder."""
+    with whole_file(path) as file:
+        file.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
 
 
 def drop_partials(folder: Path, names: str = "*") -> None:

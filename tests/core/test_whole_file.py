@@ -1,3 +1,4 @@
+import json
 import os
 import time
 
@@ -5,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vmt.whole_file import LITTER_AGE, drop_partials, whole_file
+from vmt.whole_file import LITTER_AGE, drop_partials, whole_file, write_json
 
 
 def test_a_file_is_there_whole(tmp_path):
@@ -22,6 +23,13 @@ def test_what_was_there_stays_if_writing_fails(tmp_path):
         raise ValueError("in the middle")
     assert (tmp_path / "a.json").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"], "and nothing half-written beside it"
+
+
+def test_json_is_written_whole(tmp_path):
+    write_json(tmp_path / "new" / "a.json", {"grün": [1, None]})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json(tmp_path / "new" / "a.json", {"grün": [1, object()]})
+    assert json.loads((tmp_path / "new" / "a.json").read_text(encoding="utf-8")) == {"grün": [1, None]}
 
 
 def test_whoever_may_read_a_new_file_may_read_this_one(tmp_path):

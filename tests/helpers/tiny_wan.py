@@ -146,6 +146,12 @@ def sample(executor, graph, given):
 
 
 @pytest.fixture
+def plain(sample, graph):
+    """plain(**inputs of KSampler) -> latent of the tiny model without any guidance."""
+    return lambda **inputs: sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
+
+
+@pytest.fixture
 def inside(host, given):
     """inside(model, look, sigma=.9, ...): look(model, x, sigmas, extra_args) in the place of the sampler function.
 

@@ -7,7 +7,6 @@ time and memory can be taken as well.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from ..demo import api_graph
@@ -20,6 +19,7 @@ from ..errors import InputError
 from ..flow_matching import shifted_sigmas
 from ..guidance.presets import PRESETS
 from ..signals.attention_flow import AttentionFlowConfig
+from ..whole_file import write_json
 from . import cost_rows, tuning_rows
 from .fake_wan import CHECKPOINTS, TEXT_TOKENS, Cost, FakeWan
 from .report import FLOOR
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
         if options.tuning:
             report["tunings"] = tunings(TUNINGS, options.half)
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, report)
     print(table(report["rows"]))
     if "tunings" in report:
         print("\n" + tunings_table(report["tunings"]))

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from ..errors import InputError
-from ..whole_file import whole_file
+from ..whole_file import whole_file, write_json
 from .case import Result
 
 DIGITS = 4  # kept of a number
@@ -57,8 +57,7 @@ class FigureTables:
         """Written at once and whole. Two processes must not add to the same method."""
         file = self.folder / method / COMPUTE
         known = {**_load_compute(file), category: told}
-        with whole_file(file) as unfinished:
-            unfinished.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
+        write_json(file, dict(sorted(known.items())))
 
     def _file(self, method: str, category: str) -> Path:
         return self.folder / method / f"{category}.csv"

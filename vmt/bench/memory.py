@@ -7,7 +7,6 @@ q and k themselves. All frame pairs at once, and in parts that the backward pass
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -16,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ..signals.attention_flow import AttentionFlowConfig, attention_flow_loss
 from ..signals.matching import MEMORY_LIMIT
 from ..token_grid import TokenGrid
+from ..whole_file import write_json
 from .fake_wan import LiveBytes, unknown_flow
 from .plot import check_picture, new_figure, save
 
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
     rows = {name: [peak_bytes(grid, *row) for grid in grids] for name, row in ROWS.items()}
     report = {"frames": FRAMES, "tokens_of_a_frame": [grid.per_frame for grid in grids], "peak_bytes": rows}
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, report)
     if options.picture:
         plot(report, options.picture)
     print("| tokens of a frame | " + " | ".join(str(n) for n in report["tokens_of_a_frame"]) + " |")

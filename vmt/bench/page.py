@@ -15,6 +15,7 @@ from PIL import Image
 from ..contact_sheet import contact_sheet, side_by_side
 from ..metrics.track_picture import draw_field
 from ..metrics.tracks import follow_grid
+from ..whole_file import whole_file
 from .case import Case, Figures
 from .clip_models import told_absent
 from .motion_plots import COLOUR, motion_plots
@@ -68,9 +69,9 @@ def write_page(
             say(f"page: {category} {number + 1}/{len(listed)}")
     text = "\n".join(parts)
     page = f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Motion transfer</title><style>{STYLE}</style>"
-    partial = folder / "index.partial"
-    partial.write_text(f"{page}\n{text}\n</html>\n", encoding="utf-8")
-    return partial.replace(folder / "index.html")
+    with whole_file(folder / "index.html") as file:
+        file.write_text(f"{page}\n{text}\n</html>\n", encoding="utf-8")
+    return folder / "index.html"
 
 
 def _explained() -> str:

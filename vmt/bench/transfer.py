@@ -22,7 +22,7 @@ from ..demo import api_graph
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import host_tree
-from ..whole_file import whole_file
+from ..whole_file import write_json
 from .case import Case, Figures
 from .case_picture import draw_cases
 from .cases import SPLITS, bench_cases
@@ -155,8 +155,7 @@ def main(argv: list[str]) -> int:
         "categories": {c: {"methods": _counted(summary(scores[c], groups), compute[c]), "skipped": skipped[c]}
                        for c in cases},
     }  # fmt: skip
-    with whole_file(options.json or options.out / "transfer.json") as file:
-        file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_json(options.json or options.out / "transfer.json", report)
     if options.html:
         runs = BenchRuns(options.out, options.half, workflow=workflow)  # reads what is kept
         print(f"page: {write_page(options.html, report, cases, scores, runs.frames, _say)}", file=sys.stderr)
@@ -214,8 +213,7 @@ def _claim(folder: Path, settings: dict) -> None:
     note = folder / "settings.json"
     folder.mkdir(parents=True, exist_ok=True)
     if not note.exists():
-        with whole_file(note) as file:
-            file.write_text(json.dumps(settings) + "\n", encoding="utf-8")
+        write_json(note, settings, None)
     try:
         held = json.loads(note.read_text(encoding="utf-8"))
     except ValueError as error:

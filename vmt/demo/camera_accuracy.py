@@ -7,7 +7,6 @@ a way along them.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from itertools import count, islice
@@ -24,6 +23,7 @@ from ..signals.attention_flow import AttentionFlowConfig, extract
 from ..signals.latent_flow import extract_latent_flow
 from ..synthetic import Scene, render, sample_scene
 from ..token_grid import TokenGrid
+from ..whole_file import write_json
 from .flow_accuracy import per_latent_frame, tapped
 from .sampling import clean_latent, load_dit, load_vae
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> int:
         print(f"{told}: latent flow {rows['latent flow'][-1]:.2f}", file=sys.stderr, flush=True)
     table = {name: _summary(values) for name, values in rows.items()}
     if options.json:
-        options.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, table)
     for name, row in table.items():
         print(f"{name:20s}" + "  ".join(f"{key} {value:+.2f}" for key, value in row.items()))
     return 0

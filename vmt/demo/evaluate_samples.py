@@ -14,6 +14,7 @@ import torch
 from ..contact_sheet import contact_sheet
 from ..metrics.summary import summarise
 from ..synthetic.scene import Scene
+from ..whole_file import write_json
 from .judgement import Judgement, judge_sample
 from .sampling import load_dit, load_vae, sample
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
@@ -71,10 +72,9 @@ def main(argv: list[str]) -> int:
         print(f"{len(clips)}/{len(scenes)} clips, {time.time() - started:.0f} s", file=sys.stderr, flush=True)
     judged = [judge_sample(scene, frames) for scene, frames in zip(scenes, clips, strict=True)]
     figures = shares(judged)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(options.out / "figures.json", figures, 2)
     cases = [{"caption": s.caption, "seen": j.words, **j.figures()} for s, j in zip(scenes, judged, strict=True)]
-    (options.out / "clips.json").write_text(json.dumps(cases, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out / "clips.json", cases)
     contact_sheet(_sheet_rows(scenes, clips), SHEET_COLUMNS).save(options.out / "sheet.png")
     print(json.dumps(figures, indent=2))
     return 0

@@ -8,12 +8,12 @@ is kept under --out, so a stopped evaluation goes on where it was.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from ..metrics.summary import summarise
+from ..whole_file import write_json
 from .run import WORKFLOW
 from .transfer_cases import transfer_cases
 from .transfer_runs import ROWS, TUNES, TransferRuns
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
         "seed": options.seed,
     }
     summary["rows"] = {row: summarise(rows) for row, rows in scores.items()}
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out / "summary.json", summary)
     print(table(summary["rows"], "row"))
     return 0
 

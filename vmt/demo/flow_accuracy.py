@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from ..flow_matching import seeded_noise
 from ..signals.attention_flow import AttentionFlowConfig, extract
 from ..synthetic import render
 from ..token_grid import TokenGrid
+from ..whole_file import write_json
 from .sampling import clean_latent, load_dit, load_vae
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
 from .transfer_cases import transfer_cases
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> int:
     rows = [{**dict(zip(names, key, strict=True)), **figures(parts)} for key, parts in table.items()]
     rows.sort(key=lambda row: -row["correlation"])
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=0) + "\n")
+        write_json(options.json, rows, 0)
     for row in rows[:40]:
         print("  ".join(f"{value:.3f}" if isinstance(value, float) else f"{value}" for value in row.values()))
     return 0

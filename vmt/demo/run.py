@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from ..launch.host_process import needs_cpu_flag
 from ..launch.run_result import RunResult, ServerError
 from ..launch.server import Server
 from ..video import read_video
+from ..whole_file import write_json
 from . import api_graph, demo_graph, vocabulary
 from .progress import Progress
 from .reference_clip import write_reference
@@ -83,7 +83,7 @@ def _run(server: Server, demo: demo_graph.DemoGraph, out: Path) -> dict:
         "seed": demo.seed,
         **{name: str(path) for name, path in files.items()},
     }
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(out / "report.json", report, 2)
     return {**report, "report": str(out / "report.json")}
 
 

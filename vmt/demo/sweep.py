@@ -7,7 +7,6 @@ the paired difference of the correlation from the workflow as it is; within its 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..guidance.presets import PRESETS
 from ..metrics.summary import differences, summarise
+from ..whole_file import write_json
 from .api_graph import OPTIONS
 from .demo_graph import DemoGraph
 from .evaluate_transfer import table
@@ -109,7 +109,7 @@ def main(argv: list[str]) -> int:
         "settings": SETTINGS,
         "rows": rows,
     }
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out / "summary.json", summary)
     print(table({name + _difference(rows[name]): rows[name] for name in names}, "setting (difference of the mean)"))
     return 0
 

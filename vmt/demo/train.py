@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -15,6 +14,7 @@ import torch
 
 from ..errors import InputError
 from ..synthetic.sample import KINDS
+from ..whole_file import write_json
 from .corrections import FOLDER, make_corrections
 from .frame_guidance import FrameGuidance
 from .heads import DIT_FILE, VAE_FILE, write_heads
@@ -136,7 +136,7 @@ def main(argv: list[str]) -> int:
             vae = train_vae(options.work, options.vae_steps, options.vae_batch, options.device, until=until)
             save_half(vae, vae_path, MADE_BY)
             report = round_trip_psnr(vae, device=options.device)
-            done.write_text(json.dumps(report))
+            write_json(done, report, None)
             print("vae round trip, dB:", report, flush=True)
         vae = load_vae(vae_path).to(options.device)
         images = make_latents(

@@ -16,7 +16,7 @@ from ..launch.host_process import needs_cpu_flag
 from ..launch.server import Server
 from ..synthetic import render
 from ..video import read_video, write_video
-from ..whole_file import whole_file
+from ..whole_file import write_json
 from . import api_graph, demo_graph
 from .run import WORKFLOW
 from .transfer_cases import TransferCase, score_transfer
@@ -129,8 +129,7 @@ class TransferRuns:
             return json.loads(kept.read_text(encoding="utf-8"))
         demo = demo_graph.read(changed(api_graph.load(self._workflow), settings))
         scores = self._run(case, number, demo, row or ROWS[name])
-        with whole_file(kept) as file:
-            file.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+        write_json(kept, scores)
         return scores
 
     def _run(self, case: TransferCase, number: int, demo: demo_graph.DemoGraph, row: Row) -> dict:

@@ -17,6 +17,7 @@ from .run_result import ServerError
 
 START_HOST = Path(__file__).with_name("start_host.py")
 ADDRESS = "127.0.0.1"
+READY_WITHIN = 300.0  # seconds; a first start may have to read much from a slow disk
 LARGEST_UPLOAD = 100_000  # MB; by itself the host takes 100, less than many a clip
 
 
@@ -49,12 +50,12 @@ class HostProcess:
         """The host's process number; None if it does not run."""
         return self._process and self._process.pid
 
-    def start(self, timeout: float = 300.0) -> None:
+    def start(self) -> None:
         """Returns when the server answers. Raises ServerError with the end of its log if it dies or takes longer."""
         for attempt in range(3):
             self._launch()
             try:
-                self._wait_until_ready(timeout)
+                self._wait_until_ready()
                 return
             except BaseException:
                 text = self.log_tail()
@@ -86,8 +87,8 @@ class HostProcess:
                 **apart,
             )
 
-    def _wait_until_ready(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             self.check()
             try:
@@ -98,7 +99,9 @@ class HostProcess:
             except (urllib.error.URLError, OSError, ValueError, KeyError):
                 pass
             time.sleep(0.1)
-        raise ServerError(f"ComfyUI did not answer within {timeout:.0f} s. The end of {self.log}:\n{self.log_tail()}")
+        raise ServerError(
+            f"ComfyUI did not answer within {READY_WITHIN:.0f} s. The end of {self.log}:\n{self.log_tail()}"
+        )
 
     def check(self) -> None:
         """Raises ServerError if the server is no longer running."""

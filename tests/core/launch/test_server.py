@@ -91,5 +91,5 @@ def test_a_proxy_for_the_world_outside_is_not_asked_for_our_own_server(monkeypat
     server = Server(Path(sys.executable), Path("tree"), Path("base"))
     monkeypatch.setattr(server.process, "check", lambda: None)
     server.process.port, server.process._temp = port, Path("its temp")
-    server.process._wait_until_ready(5)
+    server.process._wait_until_ready()
     assert server.get("/system_stats")["system"]["argv"] == ["its temp"]

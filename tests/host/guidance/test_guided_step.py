@@ -26,11 +26,6 @@ def guided(sample, graph, given):
     return run
 
 
-@pytest.fixture
-def plain(sample, graph):
-    return lambda **inputs: sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
-
-
 def test_the_loss_falls_in_every_guided_step(guided, caplog):
     caplog.set_level("INFO")
     guided(inner_steps=6)

@@ -18,11 +18,6 @@ def guided(sample, graph):
     return run
 
 
-@pytest.fixture
-def plain(sample, graph):
-    return lambda: sample(graph.loader(), graph.ksampler(("model", 0)))
-
-
 def test_the_reference_is_looked_at_in_both_sizes(sample, graph, given, model, inside, pack):
     """At half size as in a pass of its own: the clip and its noise pooled, at the level that pooling leaves."""
     noised = {"sigma": 0.6, "noise_seed": 7}

@@ -39,11 +39,6 @@ def is_text(event) -> bool:
 
 
 @pytest.fixture
-def plain(sample, graph):
-    return lambda: sample(graph.loader(), graph.ksampler(("model", 0)))
-
-
-@pytest.fixture
 def guided(sample, graph):
     def run(checkpoint="block", on_event=None, give=None, model=("model", 0), recompute_every=1):
         options = {"options": graph.node("VMT_GuidanceOptions", update="rms", strength_decay=0.0, loss_floor=0.0,

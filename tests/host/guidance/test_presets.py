@@ -16,11 +16,6 @@ def guided(sample, graph):
     return run
 
 
-@pytest.fixture
-def plain(sample, graph):
-    return lambda **inputs: sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
-
-
 def test_each_preset_is_another_guidance(guided, plain):
     results = [plain(), guided("custom"), *(guided(preset) for preset in PRESETS)]
     assert all(torch.isfinite(latent).all() for latent in results)
