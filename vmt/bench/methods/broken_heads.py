@@ -1,4 +1,4 @@
-"""Wrong on purpose: each head of the reference's queries meets the keys of another head."""
+"""Wrong on purpose: the reference's queries split into heads in the wrong order."""
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph

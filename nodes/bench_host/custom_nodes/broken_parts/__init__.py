@@ -40,10 +40,12 @@ class SpoilQueries:
 
 
 class ScrambleHeads(SpoilQueries):
-    """Each head's queries meet the keys of the next one, which was never trained to answer them."""
+    """Channels dealt out to heads in turn, (channels, heads) in the place of (heads, channels): each head's queries hold
+    channels of all, which meet other channels of the keys."""
 
     def spoiled(self, query):
-        return query.roll(1, dims=2)
+        heads, channels = query.shape[2:]
+        return query.flatten(2).unflatten(2, (channels, heads)).transpose(2, 3)
 
 
 class ExchangeHeadsAndTokens(SpoilQueries):
