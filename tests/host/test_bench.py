@@ -28,7 +28,7 @@ from vmt.launch.server import Server
 from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.video import read_video, write_video
 
-BROKEN = ("broken_centre", "broken_heads", "broken_layout")
+BROKEN = ("broken_centre", "broken_heads", "broken_exchange")
 METHODS = ("vae_round_trip", "perfect", "unguided", "balanced", "fastvmt", "shuffled_frames", "unrelated_reference")
 
 

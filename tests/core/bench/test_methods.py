@@ -73,7 +73,7 @@ def test_presets_reach_guidance_that_stands_on_the_model_line(name):
     ("name", "spoiler", "spoiled"),
     [
         ("broken_heads", "VMT_BenchScrambleHeads", "VMT_ExtractAMF"),
-        ("broken_layout", "VMT_BenchExchangeHeadsAndTokens", "VMT_ExtractAMF"),
+        ("broken_exchange", "VMT_BenchExchangeHeadsAndTokens", "VMT_ExtractAMF"),
         ("broken_centre", "VMT_BenchDropCentre", GUIDED),
     ],
 )

@@ -1,4 +1,4 @@
-"""Wrong on purpose: the reference's queries split into heads in the wrong order."""
+"""Wrong on purpose: the heads of the reference's queries scrambled, and with them channels and tokens."""
 
 from ...demo import api_graph
 from ...demo.demo_graph import EXTRACT, DemoGraph

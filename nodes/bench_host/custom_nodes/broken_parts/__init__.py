@@ -39,15 +39,6 @@ class SpoilQueries:
         return (replace(features, queries=queries, matches={}),)
 
 
-class ScrambleHeads(SpoilQueries):
-    """Channels dealt out to heads in turn, (channels, heads) in the place of (heads, channels): each head's queries hold
-    channels of all, which meet other channels of the keys."""
-
-    def spoiled(self, query):
-        heads, channels = query.shape[2:]
-        return query.flatten(2).unflatten(2, (channels, heads)).transpose(2, 3)
-
-
 class ExchangeHeadsAndTokens(SpoilQueries):
     """Queries viewed as (heads, tokens) in the place of (tokens, heads), as a public implementation has them: each
     place holds heads of tokens elsewhere, also in other frames."""
@@ -55,6 +46,14 @@ class ExchangeHeadsAndTokens(SpoilQueries):
     def spoiled(self, query):
         tokens, heads = query.shape[1:3]
         return query.flatten(1, 2).unflatten(1, (heads, tokens)).transpose(1, 2)
+
+
+class ScrambleHeads(SpoilQueries):
+    """Queries that lie as (heads, channels, tokens) read as (tokens, heads, channels): a reshape where a transpose
+    belongs. Each head of a place holds a few channels of many other places."""
+
+    def spoiled(self, query):
+        return query.flatten(2).transpose(1, 2).reshape(query.shape)
 
 
 NODE_CLASS_MAPPINGS = {
