@@ -32,6 +32,14 @@ def both(sample, graph):
     return run
 
 
+@pytest.mark.parametrize("name", [*EXACT, *FORGETTING])
+def test_without_strength_the_run_is_plain(sample, graph, name):
+    inputs = {"sampler_name": name, "steps": STEPS}
+    plain = sample(graph.loader(), graph.ksampler(("model", 0), **inputs))
+    off = sample(graph.loader(), graph.amf(), graph.guidance(strength=0.0), graph.ksampler(**inputs))
+    assert torch.equal(off, plain)
+
+
 @pytest.mark.parametrize("name", EXACT)
 def test_pieces_equal_one_call(both, caplog, name):
     plain, pieces = both(name)
