@@ -37,6 +37,7 @@ on_the_demo_model = pytest.mark.parametrize(
         ("key_value_injection", 29),
         ("tune_motion_lora", 21),
         ("use_motion_lora", 25),
+        ("few_steps", 33),
     ],
 )
 

@@ -15,7 +15,10 @@ from ..contact_sheet import contact_sheet
 from ..metrics.summary import summarise
 from ..synthetic.scene import Scene
 from ..whole_file import write_json
+from .few_steps import CFG, STEPS
+from .few_steps import FILE as FEW_STEPS_FILE
 from .judgement import Judgement, judge_sample
+from .lora_file import add_lora
 from .sampling import load_dit, load_vae, sample
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
 from .transfer_cases import held_out_prompts
@@ -44,6 +47,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--weights", type=Path, default=WEIGHTS, help="folder of the weights (default: the repository's)"
     )
+    parser.add_argument(
+        "--few-steps", action="store_true", help=f"with the few-step LoRA: {STEPS} steps at CFG {CFG:g}, by euler"
+    )
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--cfg", type=float, default=4.0)
     parser.add_argument("--shift", type=float, default=5.0)
@@ -59,7 +65,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    dit = load_dit(options.weights / DIT_FILE).to(options.device)
+    dit = load_dit(options.weights / DIT_FILE)
+    if options.few_steps:
+        add_lora(dit, options.weights / FEW_STEPS_FILE)
+        options.steps, options.cfg, options.sampler = STEPS, CFG, "euler"
+    dit = dit.to(options.device)
     vae = load_vae(options.weights / VAE_FILE).to(options.device)
     scenes = held_out_prompts(options.num, options.seed)
     clips, started = [], time.time()

@@ -6,9 +6,9 @@ import torch
 
 
 def multiplies_bfloat16(device: str | torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32: a CPU does only with matrix units (AMX)."""
+    """Whether the device multiplies bfloat16 faster than float32: a CPU does with instructions of its own for it."""
     if torch.device(device).type == "cpu":
-        return torch.cpu._is_amx_tile_supported()
+        return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return True
 
 

@@ -16,8 +16,11 @@ from ..errors import InputError
 from ..synthetic.sample import KINDS
 from ..whole_file import write_json
 from .corrections import FOLDER, make_corrections
+from .few_steps import FILE as FEW_STEPS_FILE
+from .few_steps import RANK, train_few_steps
 from .frame_guidance import FrameGuidance
 from .heads import DIT_FILE, VAE_FILE, write_heads
+from .lora_file import save_lora
 from .sampling import load_dit, load_vae
 from .train_corrections import train_corrections
 from .train_dit import make_latents, train_dit
@@ -29,6 +32,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 MADE_BY = {"licence": "GPL-3.0-or-later", "made_by": "python3 -m vmt train demo"}
 STEADY_LR = 6e-4
 CORRECTIONS_LR = 3e-4
+FEW_STEPS_LR = 6e-4
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -78,6 +82,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--heads", action="store_true",
         help="train nothing; measure what the attention heads of the finished DiT of --out do, and write their table",
     )  # fmt: skip
+    parser.add_argument(
+        "--few-steps", type=int, default=0, metavar="STEPS",
+        help="instead of all that: so many steps of teaching a LoRA of the finished DiT of --out to draw in four, from "
+        "--corrections draws",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, to go on later")
     return parser.parse_args(argv)
@@ -119,6 +128,21 @@ def dit_runs(further: bool) -> list[str]:
     return [first, f"{first}.steady", f"{first}.corrected"]
 
 
+def make_few_steps(options: argparse.Namespace, until: float) -> Path:
+    """Draw with the finished model, teach the few-step LoRA, and write it."""
+    dit = load_dit(options.out / DIT_FILE).to(options.device)
+    draws = make_corrections(
+        options.work, dit, load_vae(options.out / VAE_FILE).to(options.device), options.corrections, options.device,
+        until=until, first=options.first_draw, pairs=options.draw_pairs,
+    )  # fmt: skip
+    student = train_few_steps(
+        options.work / "few_steps.checkpoint.safetensors", draws, dit, options.few_steps,
+        min(options.lr, FEW_STEPS_LR), options.device, until=until,
+    )  # fmt: skip
+    save_lora(dit, student, RANK, options.out / FEW_STEPS_FILE, MADE_BY)
+    return options.out / FEW_STEPS_FILE
+
+
 def main(argv: list[str]) -> int:
     options = parse(argv)
     until = time.time() + 60 * options.minutes
@@ -131,6 +155,9 @@ def main(argv: list[str]) -> int:
     try:
         if options.heads:
             print(f"wrote {write_heads(options.out)}")
+            return 0
+        if options.few_steps:
+            print(f"wrote {make_few_steps(options, until)}")
             return 0
         if not (done.exists() or options.further):
             vae = train_vae(options.work, options.vae_steps, options.vae_batch, options.device, until=until)
