@@ -29,7 +29,7 @@ from ..launch.run_result import NodeFailed, PromptInterrupted, PromptRefused, Se
 from ..launch.server import Server
 from ..metrics.steadiness import diversity
 from ..video import ReferenceConfig, write_video
-from ..whole_file import whole_file
+from ..whole_file import whole_file, write_json
 from .case import Case, Figures, HasFrames, Result
 from .clip_models import ClipModels
 from .disk_full import DiskFull, telling_disk_full
@@ -121,7 +121,7 @@ class BenchRuns:
             if result is None:
                 result = self._tried(name, case, other)
                 told = {"case": case.told, "figures": result.figures, "skipped": result.skipped}
-                _write(self._file(name, case), json.dumps(told, indent=1) + "\n")
+                write_json(self._file(name, case), told)
             if self._tables and self._tables.get(name, case.category, case.name) != result:
                 self._tables.add(name, case.category, case.name, result)
         return result
@@ -243,7 +243,7 @@ class BenchRuns:
         shown = getattr(self._clip(case), "caption", None) if method.shows_reference else case.caption
         clip = judges.scores(server, graph, images, shown) if judges else {}
         told = {"case": case.told, "seconds": run.seconds, "nodes": run.node_seconds, "clip": clip}
-        _write(kept, json.dumps(told) + "\n")
+        write_json(kept, told, None)
         return told
 
     def compute(self, name: str, category: str, cases: list[tuple[Case, Case]]) -> dict[str, float]:
@@ -276,7 +276,7 @@ class BenchRuns:
                 self._blame_case(error)
                 self._death(error)
                 continue
-            _write(kept, json.dumps(told) + "\n")
+            write_json(kept, told, None)
             return told
         return {}
 
@@ -324,6 +324,6 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, (ServerError, InputError)) else f"{type(error).__name__}: {error}"
 
 
-def _write(path: Path, content: str | bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     with whole_file(path) as file:
-        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        file.write_bytes(content)

@@ -9,9 +9,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..lora.files import PREFIX
 from ..whole_file import whole_file
 
-PREFIX = "diffusion_model."
+
+def _whole_change(name: str) -> str:
+    """What the stock loaders call a parameter's change that is no product of two matrices."""
+    stem, _, kind = name.rpartition(".")
+    return {"weight": f"{stem}.diff", "bias": f"{stem}.diff_b"}.get(kind, f"{name}.diff")
 
 
 def low_rank(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -31,8 +36,7 @@ def save_lora(before: nn.Module, after: nn.Module, rank: int, path: Path, metada
             up, down = low_rank(change, rank)
             tensors |= {f"{PREFIX}{stem}.lora_up.weight": up, f"{PREFIX}{stem}.lora_down.weight": down}
         else:
-            ending = {"weight": f"{stem}.diff", "bias": f"{stem}.diff_b"}.get(kind, f"{name}.diff")
-            tensors[PREFIX + ending] = change
+            tensors[PREFIX + _whole_change(name)] = change
     with whole_file(path) as file:
         save_file({name: tensor.half().contiguous() for name, tensor in tensors.items()}, file, metadata)
 
@@ -45,14 +49,14 @@ def add_lora(module: nn.Module, path: Path, strength: float = 1.0) -> nn.Module:
         InputError: there is no such file, or it holds other keys than `save_lora` writes.
     """
     if not path.is_file():
-        raise InputError(f"There is no LoRA at {path}. Make it with `python3 -m vmt train demo`.")
+        raise InputError(f"There is no LoRA at {path}. Make it with `python3 -m vmt train demo --few-steps 330`.")
     tensors = {name.removeprefix(PREFIX): tensor.float() for name, tensor in load_file(path).items()}
     for name, parameter in module.named_parameters():
         stem, _, kind = name.rpartition(".")
         if f"{stem}.lora_up.weight" in tensors and kind == "weight":
             change = tensors.pop(f"{stem}.lora_up.weight") @ tensors.pop(f"{stem}.lora_down.weight")
         else:
-            change = tensors.pop({"weight": f"{stem}.diff", "bias": f"{stem}.diff_b"}.get(kind, f"{name}.diff"), None)
+            change = tensors.pop(_whole_change(name), None)
         if change is not None:
             parameter += strength * change.to(parameter)
     if tensors:

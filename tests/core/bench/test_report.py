@@ -293,7 +293,7 @@ class TestKeptResults:
             raise NodeFailed("9", "SaveVideo", str(full), "OSError", "") if told_by == "the host" else full
 
         monkeypatch.setattr(runs, "_judged", lambda *_: FIGURES)
-        monkeypatch.setattr(*((bench_runs, "_write") if told_by == "a file of ours" else (runs, "_judged")), fails)
+        monkeypatch.setattr(*((bench_runs, "write_json") if told_by == "a file of ours" else (runs, "_judged")), fails)
         with pytest.raises(InputError, match=r"The disk is full.*start the bench again"):
             runs.result("balanced", *bench_cases("camera", 2))
         assert not list(tmp_path.glob("**/*.json")), "the case is not noted as one that cannot be made"
