@@ -190,3 +190,23 @@ def test_parts_are_left_out_one_at_a_time(demo):
 def test_unknown_method_is_refused():
     with pytest.raises(InputError, match="balanced"):
         load("telepathy")
+
+
+def test_steps_of_a_method_that_tunes(demo):
+    whole, shorter = (load(name).graph(demo) for name in ("plain_lora", "plain_lora@50"))
+    [options] = api_graph.find(shorter, "VMT_TunerOptions")
+    assert shorter[options]["inputs"].pop("temporal_steps") == 50
+    assert whole[options]["inputs"].pop("temporal_steps") == -1
+    assert shorter == whole and "50 steps" in load("plain_lora@50").about
+    assert load("stock_lora@50").graph(demo)[TUNER_NODE]["inputs"]["steps"] == 50
+
+
+@pytest.mark.parametrize("name", ["plain_lora@", "plain_lora@0", "plain_lora@-5", "plain_lora@4.5", "plain_lora@²"])
+def test_steps_that_are_none_are_told(name):
+    with pytest.raises(InputError, match=r"plain_lora@.* was asked for; NAME@N, N steps of 1 or more"):
+        load(name)
+
+
+def test_what_does_not_tune_has_no_steps():
+    with pytest.raises(InputError, match=r"balanced does not tune and has no steps. Leave @50 out"):
+        load("balanced@50")
