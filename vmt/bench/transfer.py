@@ -104,6 +104,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--judge-again", action="store_true", help="make the figures of kept videos anew: a metric has changed"
     )
+    parser.add_argument(
+        "--no-compute", action="store_true",
+        help="count no forwards, backwards and flops that are not kept: of a method that tunes it takes as long as "
+        "some cases do; bench cost --tuning tells them at once",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: transfer.json under --out")
     parser.add_argument("--html", type=Path, metavar="DIR", help="also a page with pictures of every case")
     parser.add_argument(
@@ -242,6 +247,7 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
     skipped: dict[str, dict[str, dict[str, str]]] = {c: {} for c in cases}
     others = {category: _others(options, category, listed) for category, listed in cases.items()}
     compute: dict[str, dict[str, dict]] = {c: {} for c in cases}
+    counted_on = 0 if options.no_compute else TRIED
     with BenchRuns(
         options.out, options.half, workflow=workflow, seeds=options.seeds, clip=clip, tables=known,
         judge_again=options.judge_again,
@@ -250,10 +256,11 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
         waiting = {(name, case.name) for name, case in everything if not (case.fault or runs.kept(name, case))}
         progress = Progress(len(everything), len(waiting))
         for category, listed in cases.items():
-            _say(f"{category}: counting what a run of each method computes")
+            if counted_on:
+                _say(f"{category}: counting what a run of each method computes")
             for name in methods:
                 sound = [pair for pair in zip(listed, others[category], strict=True) if not pair[0].fault]
-                compute[category][name] = runs.compute(name, category, sound[:TRIED])
+                compute[category][name] = runs.compute(name, category, sound[:counted_on])
             # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
             for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
                 for name, (number, case) in product(methods, group):

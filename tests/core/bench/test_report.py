@@ -182,6 +182,21 @@ class TestCommand:
         printed = capsys.readouterr()
         assert "  4/4 runs, 1 of them made in " in printed.err and "Left out: balanced on camera-001" in printed.out
 
+    def test_nothing_is_counted_where_that_is_not_asked_for(self, tmp_path, monkeypatch, capsys):
+        class Uncounted(Runs):
+            def compute(self, name, category, cases):
+                assert not cases, "there is none to count on"
+                return {"flops": 5e12} if name == "unguided" else {}  # what is kept is told nevertheless
+
+        monkeypatch.setattr(transfer, "BenchRuns", Uncounted)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        options = ["--methods", "balanced", "--no-controls", "--category", "camera", "--cases", "1", "--no-compute"]
+        assert command.main(["transfer", *options, "--out", str(tmp_path)]) == 0
+        printed = capsys.readouterr()
+        assert "counting" not in printed.err
+        rows = [line for line in printed.out.splitlines() if line.startswith("| ")]
+        assert rows[2].endswith("| 5.00 |") and rows[3].endswith("| – |")
+
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")
         monkeypatch.setattr(transfer, "BenchRuns", Runs)
