@@ -41,7 +41,7 @@ STARTED = "started from the noised reference"
 SETTINGS: dict[str, list[str]] = {
     AS_IT_IS: [],
     **{f"reference at sigma {level}": [f"{SIGMA}={level}"] for level in (0.2, 0.7, 0.9)},
-    **{f"blocks {blocks}": [f"{BLOCKS}={blocks}"] for blocks in ("2", "4", "5", "4, 5")},
+    **{f"blocks {blocks}": [f"{BLOCKS}={blocks}"] for blocks in ("4", "5", "2, 4, 5")},
     "q and k after RoPE": [f"{ROPE}=post"],
     "heads averaged after reading": [f"{HEADS}=mean_flow"],
     **{f"window centred on {centre}": [f"{CENTRE}={centre}"] for centre in ("match", "trusted")},
