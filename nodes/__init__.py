@@ -21,6 +21,7 @@ class MotionTransferExtension(ComfyExtension):
         from .demo_text_encoder import DemoTextEncoder
         from .extract_amf import ExtractAMF
         from .frame_difference_pull import FrameDifferencePull
+        from .further_clip import FurtherClip
         from .guidance_options import GuidanceOptions
         from .key_value_injection import KeyValueInjection
         from .load_motion_lora import LoadMotionLora
@@ -33,8 +34,8 @@ class MotionTransferExtension(ComfyExtension):
 
         return [
             LoadReferenceVideo, WindowedInversion, ExtractAMF, MotionGuidance, MotionGuidanceSampler, GuidanceOptions,
-            FrameDifferencePull, KeyValueInjection, DecoupledLoraTuner, TunerOptions, LoadMotionLora, MotionMetrics,
-            CompareMethods, DemoTextEncoder,
+            FrameDifferencePull, KeyValueInjection, DecoupledLoraTuner, TunerOptions, FurtherClip, LoadMotionLora,
+            MotionMetrics, CompareMethods, DemoTextEncoder,
         ]  # fmt: skip
 
 

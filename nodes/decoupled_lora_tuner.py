@@ -18,9 +18,9 @@ from ..vmt.lora.roles_picture import draw_roles
 from ..vmt.whole_file import drop_partials
 from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
-from .host.tuning import Tuned, check_ranks, check_tunable, tune_clip
-from .host.tuning_clips import check_frames, encode_clips
-from .types import TunerOptions
+from .host.tuning import Tuned, check_ranks, check_tunable, tune_clips
+from .host.tuning_clips import check_frames, check_further, encode_clips
+from .types import FurtherClips, TunerOptions
 
 NAMES = {TEMPORAL: "motion", SPATIAL: "appearance"}
 
@@ -61,6 +61,11 @@ class DecoupledLoraTuner(io.ComfyNode):
                     "LoRA loaders list them.",
                 ),
                 TunerOptions.Input("options", optional=True, tooltip="From Tuner Options: rare settings."),
+                FurtherClips.Input(
+                    "further_clips", optional=True,
+                    tooltip="From Further Clip: clips of other things with the same motion, such as guided videos. The "
+                    "motion is then learned apart from any look, that of a camera too.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="The model with both LoRAs at these strengths."),
@@ -78,18 +83,23 @@ class DecoupledLoraTuner(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, vae, frames, positive, preset, seed, motion_strength, appearance_strength, filename_prefix,
-        options=None,
+        options=None, further_clips=(),
     ) -> io.NodeOutput:  # fmt: skip
         check_choice("preset", preset, PRESETS)
         config = replace(PRESETS[preset], **(options or {}))
         wan = check_wan(model)
         check_tunable(model, wan)
         check_frames(frames)
-        check_conditioning("The caption", [{**more, "cross_attn": text} for text, more in positive], wan)
-        check_whole_run("The caption", positive)
+        for number, clip in enumerate(further_clips, 1):
+            check_further(number, clip.frames, frames)
+        captions = [positive, *(clip.positive for clip in further_clips)]
+        for number, caption in enumerate(captions):
+            name = f"The caption of further clip {number}" if number else "The caption"
+            check_conditioning(name, [{**more, "cross_attn": text} for text, more in caption], wan)
+            check_whole_run(name, caption)
         check_ranks(model, wan, config)
         targets = _targets(filename_prefix)
-        tuned = tune_clip(model, wan, positive, encode_clips(vae, frames, config, seed), config, seed)
+        tuned = tune_clips(model, wan, captions, encode_clips(vae, frames, config, seed, further_clips), config, seed)
         loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
         with suppress(OSError):
             tuned.checkpoint.unlink()  # not before: a full disk must not cost what was learned

@@ -1,4 +1,4 @@
-"""Decoupled tuning of a loaded Wan model on one clip: latents, heads, branches, loop, with the host's progress."""
+"""Decoupled tuning of a loaded Wan model on clips: latents, heads, branches, loop, with the host's progress."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,8 +71,10 @@ def check_ranks(patcher, wan: WanSizes, config: TunerConfig) -> None:
         check_rank(config.rank_of(branch), heads, wan.dim)
 
 
-def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: TunerConfig, seed: int) -> Tuned:
-    """Branches of the model that make the clip's motion and look; the model itself stays as it is.
+def tune_clips(
+    patcher, wan: WanSizes, captions: list[list], clips: Clips, config: TunerConfig, seed: int
+) -> Tuned:  # fmt: skip
+    """Branches of the model that make the clips' motion and the reference's look; the model itself stays as it is.
 
     Interrupted or failing, it keeps what it has learned; the same call goes on from there.
     """
@@ -80,7 +82,10 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
     grid = check_reference(latent, wan)
 
     def work(model: TuningPass) -> Tuned:
-        sparse = tuple(Sample(model.to_model(clip), clips.rope_factor) for clip in clips.sparse)
+        sparse = tuple(
+            Sample(model.to_model(clip), clips.rope_factor, caption)
+            for clip, caption in zip(clips.sparse, clips.captions, strict=True)
+        )
         stills = tuple(Sample(model.to_model(still)) for still in clips.stills)
         mark = base_mark(model.guider.model_patcher, wan)
         roles = head_roles(model, wan, mark, Sample(sparse[0].latent, clips.ends_factor), grid)
@@ -101,13 +106,14 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
-        key = run_key(model, clips, positive, config, seed, roles)
+        key = run_key(model, clips, captions, config, seed, roles)
         checkpoint = checkpoint_file(key)
         drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, grid, checkpoint, key)
         about = {
             "base_model": str(wan), "base_fingerprint": write_mark(mark), "heads": str(roles),
-            "reference_sha256": clips.frames_sha256, "made_by": "comfyui-vmt Decoupled-LoRA Tuner", "version": VERSION,
+            "reference_sha256": clips.frames_sha256, "clips": str(len(captions)),
+            "made_by": "comfyui-vmt Decoupled-LoRA Tuner", "version": VERSION,
             **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
         }  # fmt: skip
         names = [stage.branch for stage in stages]
@@ -121,7 +127,7 @@ def tune_clip(patcher, wan: WanSizes, positive: list, clips: Clips, config: Tune
             checkpoint,
         )  # fmt: skip
 
-    return with_model(patcher, positive, latent, work)
+    return with_model(patcher, captions, latent, work)
 
 
 def _about_branch(branch: BranchLora) -> dict[str, str]:
@@ -145,8 +151,8 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
     def ways() -> tuple[str, ...]:
         return fitting(model.guider.model_patcher, wan, wan.num_blocks, grid.num_tokens)
 
-    def predict(x, sigma, factor):
-        return model.velocity(x, sigma, factor, kept)
+    def predict(x, sigma, sample):
+        return model.velocity(x, sigma, sample, kept)
 
     def attempt(step):
         def run(way):

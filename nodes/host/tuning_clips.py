@@ -1,6 +1,7 @@
 """The clip to be tuned on: checked, thinned out, encoded."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -13,11 +14,22 @@ from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_phases
 
 
 @dataclass(frozen=True)
+class FurtherClip:
+    """Another clip that moves like the reference: frames (T,H,W,3) 0..1, as many and as large; its caption, a
+    CONDITIONING."""
+
+    frames: Tensor
+    positive: list
+
+
+@dataclass(frozen=True)
 class Clips:
-    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames. rope_factor: of the thinned-out ones, as it
-    was chosen; ends_factor: the one that puts their ends where the clip has them. frames_sha256: see `frames_hash`."""
+    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames. captions: of each thinned-out clip the
+    number, 0 of the reference. rope_factor: of the thinned-out ones, as it was chosen; ends_factor: the one that puts
+    their ends where the clip has them. frames_sha256: see `frames_hash`."""
 
     sparse: list[Tensor]
+    captions: list[int]
     stills: list[Tensor]
     rope_factor: float
     ends_factor: float = 1.0
@@ -33,8 +45,22 @@ def check_frames(frames: Tensor) -> None:
         )
 
 
-def encode_clips(vae, frames: Tensor, config: TunerConfig, seed: int) -> Clips:
-    """Latents of the thinned-out clip, at different phases, and of single frames, from frames (T,H,W,3) 0..1.
+def check_further(number: int, further: Tensor, frames: Tensor) -> None:
+    """Raises InputError unless the clip of that number has as many frames (T,H,W,C) as the reference, as large."""
+    if further.shape[:3] != frames.shape[:3]:
+        (t, h, w), (own_t, own_h, own_w) = further.shape[:3], frames.shape[:3]
+        raise InputError(
+            f"Further clip {number} has {t} frames of {w}x{h}, the reference {own_t} of {own_w}x{own_h}; all clips of "
+            "a tuning must be equal. Sample or load it in the reference's length and size."
+        )
+
+
+def encode_clips(
+    vae, frames: Tensor, config: TunerConfig, seed: int, further: Sequence[FurtherClip] = ()
+) -> Clips:  # fmt: skip
+    """Latents of the thinned-out clips, at different phases, and of single frames of the reference, (T,H,W,3) 0..1.
+
+    All clips at one phase come before the next phase, so that the first few are of different clips.
 
     Raises:
         InputError: not 4n+1 frames, or too few for the stride.
@@ -44,8 +70,10 @@ def encode_clips(vae, frames: Tensor, config: TunerConfig, seed: int) -> Clips:
     chosen = sparse_phases(num, stride, config.phases, rng)
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
     used = chosen if config.temporal_steps else chosen[:1]  # by one at least the heads are told apart
+    learned = [frames, *(clip.frames for clip in further)] if config.temporal_steps else [frames]
     return Clips(
-        [vae.encode(frames[numbers, ..., :3]) for numbers in used],
+        [vae.encode(clip[numbers, ..., :3]) for numbers in used for clip in learned],
+        [caption for _ in used for caption in range(len(learned))],
         [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(num, len(chosen[0]), config.rope),
         rope_factor(num, len(chosen[0]), "ends"), frames_hash(frames),
     )  # fmt: skip

@@ -13,9 +13,11 @@ MARKING = ("self_attn.q.weight", "ffn.0.weight")  # what was merged into a check
 SAMPLED = 4096  # values of a tensor
 
 
-def run_key(model: TuningPass, clips: Clips, positive: list, config: TunerConfig, seed: int, roles: HeadRoles) -> str:
-    """Names all that a run depends on: clip, caption, settings, heads, and the model by some weights and its LoRAs."""
-    patcher, texts = model.guider.model_patcher, [text for text, _ in positive]
+def run_key(
+    model: TuningPass, clips: Clips, captions: list[list], config: TunerConfig, seed: int, roles: HeadRoles
+) -> str:  # fmt: skip
+    """Names all that a run depends on: clips, captions, settings, heads, the model by some weights, its LoRAs."""
+    patcher, texts = model.guider.model_patcher, [text for caption in captions for text, _ in caption]
     norms = [block.self_attn.norm_q.weight for block in model.model.diffusion_model.blocks]  # no LoRA changes them
     held = patcher.get_key_patches("diffusion_model.")  # first of each the weight without LoRAs, loaded or not
     weights = [_few(patches[0][0]) for name, patches in held.items() if name.endswith(MARKING)]

@@ -13,6 +13,7 @@ from torch import Tensor
 from ...vmt.errors import InputError, StateError
 from ...vmt.flow_matching import velocity_from_clean
 from ...vmt.lora.head_roles import HeadRoles, assign_roles, head_ratio
+from ...vmt.lora.tune import Sample
 from ...vmt.token_grid import TokenGrid
 from .capture import check_form, plain_attention, plain_block, plain_options
 from .checkpoint import checkpointed
@@ -24,12 +25,13 @@ from .versions import weights_are_staged
 from .without_guidance import without_guidance
 
 KEY = "vmt_tuning"
+CAPTION = "positive"  # of the reference, by the host's name; those of further clips have a number behind it
 RESERVE = 3  # times the host's own estimate of memory, for what the backward pass keeps
 T = TypeVar("T")
 
 
 class TuningPass:
-    """The model of a run of the host, under one caption; valid inside `with_model`."""
+    """The model of a run of the host, under the captions of its clips; valid inside `with_model`."""
 
     def __init__(self, guider, model_options: dict):
         self.guider, self.model, self.options = guider, guider.inner_model, model_options
@@ -42,18 +44,18 @@ class TuningPass:
         """A latent of a VAE node in the model's scale, float32, on its device."""
         return self.model.process_latent_in(latent.to(self.device)).float().clone()
 
-    def velocity(self, x: Tensor, sigma: float, rope_factor: float, kept: str = "block") -> Tensor:
+    def velocity(self, x: Tensor, sigma: float, sample: Sample, kept: str = "block") -> Tensor:
         """Velocity (noise - clean) of x (1,C,F,h,w), float32, with a gradient to the branches in the model.
 
         Args:
-            kept: of `checkpoint.CHECKPOINTS`.
+            sample: what x is made of; says the caption and the places in time. kept: of `checkpoint.CHECKPOINTS`.
         """
         wanted = torch.is_grad_enabled()
         with grad_scope(self.staged), torch.set_grad_enabled(wanted):
-            options = self._options(rope_factor, lambda _, patch: checkpointed(patch, kept, self.staged))
+            options = self._options(sample.rope_factor, lambda _, patch: checkpointed(patch, kept, self.staged))
             # Without a gradient to its input a block is not recorded as a whole, and could not be computed again.
             x = x.detach().clone().requires_grad_(wanted)
-            return self._asked(x, sigma, options)
+            return self._asked(x, sigma, options, sample.caption)
 
     def head_roles(self, x: Tensor, sigma: float, rope_factor: float, grid: TokenGrid, seed: int) -> HeadRoles:
         """What the heads of every block do, from one pass over x."""
@@ -69,10 +71,10 @@ class TuningPass:
         ratio, error = (torch.stack(figures) for figures in zip(*(found[b] for b in sorted(found)), strict=True))
         return assign_roles(ratio, error)
 
-    def _asked(self, x: Tensor, sigma: float, options: dict) -> Tensor:
+    def _asked(self, x: Tensor, sigma: float, options: dict, caption: int = 0) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         sigmas = torch.full((x.shape[0],), sigma, device=x.device)
-        clean = comfy.samplers.calc_cond_batch(self.model, [self.guider.conds["positive"]], x, sigmas, options)[0]
+        clean = comfy.samplers.calc_cond_batch(self.model, [self.guider.conds[_named(caption)]], x, sigmas, options)[0]
         velocity = velocity_from_clean(x, clean.float(), sigma)
         return self.scale.enlarge([velocity])[0] if velocity.requires_grad else velocity
 
@@ -91,8 +93,8 @@ class TuningPass:
         return options
 
 
-def with_model(patcher, positive: list, latent: Tensor, work: Callable[[TuningPass], T]) -> T:
-    """work(pass) with the model loaded and the caption prepared as for sampling a video like `latent` (VAE scale).
+def with_model(patcher, captions: list[list], latent: Tensor, work: Callable[[TuningPass], T]) -> T:
+    """work(pass) with the model loaded and the captions prepared as for sampling a video like `latent` (VAE scale).
 
     Outside inference mode, with gradients. The model is afterwards as before, whatever happens.
     """
@@ -109,12 +111,16 @@ def with_model(patcher, positive: list, latent: Tensor, work: Callable[[TuningPa
     patched = without_guidance(patcher)
     patched.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, KEY, reserve)
     guider = comfy.samplers.CFGGuider(patched)
-    guider.inner_set_conds({"positive": positive})
+    guider.inner_set_conds({_named(number): caption for number, caption in enumerate(captions)})
     guider.set_cfg(1.0)
     guider.sample(
         torch.zeros_like(latent), latent, comfy.samplers.KSAMPLER(hold), torch.tensor([1.0]), disable_pbar=True
     )
     return held["result"]
+
+
+def _named(caption: int) -> str:
+    return f"{CAPTION} {caption}" if caption else CAPTION
 
 
 def _looked_at(block: int, before: Callable, grid: TokenGrid, seed: int, found: dict) -> Callable:

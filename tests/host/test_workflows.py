@@ -38,6 +38,7 @@ on_the_demo_model = pytest.mark.parametrize(
         ("tune_motion_lora", 21),
         ("use_motion_lora", 25),
         ("few_steps", 33),
+        ("tune_on_guided_videos", 33),
     ],
 )
 

@@ -33,10 +33,12 @@ HISTORY = ("losses", "looks", "steps", "bests")  # of a run, kept in its checkpo
 
 @dataclass(frozen=True)
 class Sample:
-    """latent: (1,C,F,h,w) float32 in the model's scale. rope_factor: times its latent frame numbers."""
+    """latent: (1,C,F,h,w) float32 in the model's scale. rope_factor: times its latent frame numbers. caption: number of
+    the text that the model is asked under."""
 
     latent: Tensor
     rope_factor: float = 1.0
+    caption: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Progress:
     held_out: float | None
 
 
-Predict = Callable[[Tensor, float, float], Tensor]  # x (1,C,F,h,w), sigma, rope_factor -> velocity, with a gradient
+Predict = Callable[[Tensor, float, Sample], Tensor]  # x (1,C,F,h,w), sigma, whose -> velocity, with a gradient
 
 
 def tune(
@@ -198,7 +200,7 @@ def _loss_at(
     clean = sample.latent
     noise = torch.randn(clean.shape, generator=generator).to(clean)
     target = noise - clean
-    said = predict(noised(clean, noise, sigma), sigma, sample.rope_factor).float()
+    said = predict(noised(clean, noise, sigma), sigma, sample).float()
     loss = (said - target).square().mean()
     if stage.motion_weight:
         loss = loss + stage.motion_weight * direction_loss(said, target, stage.motion_loss)

@@ -45,7 +45,7 @@ def test_graph_makes_the_video_from_nodes_it_has(demo, name):
     if method.broken or name in PRESETS:
         assert guided
     if method.tunes or method.shows_reference or method.perfect:
-        assert not guided
+        assert graph.get(demo.sampler, {}).get("class_type") != GUIDED
 
 
 def test_controls_have_only_what_they_are_to_have(demo):
@@ -88,7 +88,11 @@ def test_what_is_broken_stands_between_two_nodes_of_the_workflow(demo, name, spo
 
 def test_presets(demo):
     graphs = {name: load(name).graph(demo) for name in NAMES}
-    told = {n: graph[demo.sampler]["inputs"]["preset"] for n, graph in graphs.items() if GUIDED in classes(graph)}
+    told = {
+        n: graph[demo.sampler]["inputs"]["preset"]
+        for n, graph in graphs.items()
+        if GUIDED in classes(graph) and not load(n).tunes
+    }
     for name, preset in told.items():
         if load(name).control:
             assert preset == "balanced"
@@ -210,3 +214,32 @@ def test_steps_that_are_none_are_told(name):
 def test_what_does_not_tune_has_no_steps():
     with pytest.raises(InputError, match=r"balanced does not tune and has no steps. Leave @50 out"):
         load("balanced@50")
+
+
+@pytest.mark.parametrize("workflow", ["demo", "few_steps", "motion_guidance_ksampler"])
+@pytest.mark.parametrize(
+    "caption, prompt",
+    [
+        ("a blue circle on a plain brown ground", "a red square on a tiled grey ground"),
+        ("a tiled navy ground", "a spotted navy ground"),
+    ],
+)
+def test_guided_clips_are_of_other_prompts_and_are_made_once(workflow, caption, prompt):
+    read = demo_graph.read(api_graph.load(WORKFLOW.parent / f"{workflow}.api.json"))
+    demo = replace(read.filled("mine.mp4", prompt, 99), caption=caption)
+    graph = load("guided_lora").graph(demo)
+    clips = [graph[f"clip {number}"]["inputs"] for number in (1, 2, 3, 4)]
+    texts = [graph[clip["positive"][0]]["inputs"]["text"] for clip in clips]
+    assert len({*texts, prompt, caption}) == 6
+    assert all((" on a " in text) == (" on a " in caption) for text in texts)
+    assert graph[TUNER_NODE]["inputs"]["further_clips"] == ["clip 4", 0] and "further_clips" not in clips[0]
+    assert [clip["further_clips"] for clip in clips[1:]] == [[f"clip {number}", 0] for number in (1, 2, 3)]
+    made = api_graph.keep(graph, "clip 4")
+    samplers = [node for node in made.values() if "sampler_name" in node["inputs"]]
+    guides = [node["inputs"] for node in made.values() if "preset" in node["inputs"]]
+    assert len(samplers) == 4 and {guide["preset"] for guide in guides} == {"free"}
+    prompts = [made[node["inputs"]["positive"][0]]["inputs"]["text"] for node in samplers]
+    assert sorted(prompts) == sorted(texts) and len(api_graph.find(made, "VMT_ExtractAMF")) == 1
+    assert "mine.mp4" in str(made) and prompt not in str(made)
+    again = load("guided_lora").graph(replace(demo, full=demo.filled(None, prompt, 7).full))
+    assert api_graph.keep(again, TUNER_NODE) == api_graph.keep(graph, TUNER_NODE), "for another seed it is kept"

@@ -28,7 +28,7 @@ def new_branches():
     return {"spatial": BranchLora(heads, 8, 2, seed=0), "temporal": BranchLora(~heads, 8, 2, seed=1)}
 
 
-def predict(branches, x, sigma, rope_factor):
+def predict(branches, x, sigma, sample):
     """A model of one projection of the channels, with the updates of all four parts."""
     tokens = x.movedim(1, -1)
     y = tokens @ BASE
@@ -68,9 +68,9 @@ class TestTuning:
         branches = new_branches()
         tune(branches, stages(), partial(predict, branches), CONFIG)
         x = torch.randn(1, 8, 3, 2, 2)
-        both = predict(branches, x, 0.5, 1.0)
+        both = predict(branches, x, 0.5, CLIP)
         branches[other].strength = 0.0
-        assert (predict(branches, x, 0.5, 1.0) - both).abs().max() > 1e-4
+        assert (predict(branches, x, 0.5, CLIP) - both).abs().max() > 1e-4
 
     @pytest.mark.parametrize("told, strength", [({}, 1.0), ({"spatial": 0.0}, 0.0)])
     def test_the_spatial_branch_is_on_in_the_temporal_stage_unless_it_is_told_off(self, told, strength):
@@ -88,9 +88,9 @@ class TestTuning:
         """Also where what was learned is looked at."""
         seen = []
 
-        def watched(branches, x, sigma, rope_factor):
+        def watched(branches, x, sigma, sample):
             seen.append(sigma)
-            return predict(branches, x, sigma, rope_factor)
+            return predict(branches, x, sigma, sample)
 
         for end in (0.0, 0.7):
             branches = new_branches()
@@ -105,16 +105,16 @@ class TestTuning:
         assert held_out_loss(stage, partial(predict, branches), CONFIG, 0) < 0.96 * before
         assert len(history["loss"]) == 150 and len(history["held_out"]) == 30
 
-    def test_the_model_is_told_where_the_frames_sit(self):
+    def test_the_model_is_told_where_the_frames_sit_and_by_which_caption_to_see_them(self):
         seen = set()
 
-        def watched(x, sigma, rope_factor):
-            seen.add((x.shape[2], rope_factor))
+        def watched(x, sigma, sample):
+            seen.add((x.shape[2], sample.rope_factor, sample.caption))
             return x * sum(parameter.sum() for parameter in branches["spatial"].parameters())
 
         branches = new_branches()
-        tune(branches, [Stage("spatial", (FRAME, CLIP), 20)], watched, CONFIG)
-        assert seen == {(1, 1.0), (3, 2.0)}
+        tune(branches, [Stage("spatial", (FRAME, replace(CLIP, caption=3)), 20)], watched, CONFIG)
+        assert seen == {(1, 1.0, 0), (3, 2.0, 3)}
 
     def test_stops_when_the_held_out_draws_no_longer_improve_and_keeps_the_best(self):
         branches = new_branches()
@@ -239,9 +239,9 @@ class TestGoingOn:
 def test_nan_stops_with_what_was_learned(tmp_path):
     branches, steps = new_branches(), []
 
-    def breaks(x, sigma, rope_factor):
+    def breaks(x, sigma, sample):
         steps.append(1)
-        y = predict(branches, x, sigma, rope_factor)
+        y = predict(branches, x, sigma, sample)
         return y * float("nan") if len(steps) > 3 else y
 
     with pytest.raises(StateError, match=r"loss of step 4 is nan .* Lower the learning rate"):
@@ -256,9 +256,9 @@ def test_after_nan_the_same_settings_go_on_from_the_best_weights_past_the_step_t
     one = [Stage("spatial", (FRAME,), 12, lr=0.02)]
 
     def run(branches):
-        def breaks(x, sigma, rope_factor):
+        def breaks(x, sigma, sample):
             broken = torch.is_grad_enabled() and sigma == levels[bad].item()
-            return predict(branches, x, sigma, rope_factor) * (float("nan") if broken else 1)
+            return predict(branches, x, sigma, sample) * (float("nan") if broken else 1)
 
         return tune(branches, one, breaks, CONFIG, tmp_path / "c")
 
@@ -289,7 +289,7 @@ def test_stops_where_no_gradient_comes_through(tmp_path):
     """As behind a layer on a kernel without one: the parts in front of it would stay as they are."""
     branches = new_branches()
 
-    def cut(x, sigma, rope_factor):
+    def cut(x, sigma, sample):
         tokens = x.movedim(1, -1)
         y = branches["spatial"].add_to(tokens, tokens, 0, "q").detach()
         return branches["spatial"].add_to(y, y, 0, "o").movedim(-1, 1)
@@ -317,9 +317,9 @@ def test_noise_levels_of_seeds_and_stages_differ():
 def test_levels_of_a_run_are_those_of_its_steps():
     seen, branches, levels = [], new_branches(), sigma_levels()
 
-    def watched(x, sigma, rope_factor):
+    def watched(x, sigma, sample):
         seen.extend([sigma] * torch.is_grad_enabled())
-        return predict(branches, x, sigma, rope_factor)
+        return predict(branches, x, sigma, sample)
 
     tune(branches, stages(20), watched, CONFIG)
     expected = [int(level_share(0, stage, step) * 1000) for stage in (0, 1) for step in range(20)]

@@ -1,11 +1,15 @@
 """Branches in the real blocks: what they add, and their gradient."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vmt.lora import sparse_frames
+from vmt.lora.tune import Sample
 
 LEVEL = 0.8
+PLAIN = Sample(torch.empty(0))  # of which a pass reads caption and places in time
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def learn(model, given, pack):
             return work(held, made)
 
         with torch.inference_mode():
-            return tuning_pass.with_model(model, given["positive"], given["reference"]["samples"], inside)
+            return tuning_pass.with_model(model, [given["positive"]], given["reference"]["samples"], inside)
 
     return run
 
@@ -42,10 +46,10 @@ def clip(seed=4, frames=3):
 
 def test_new_branches_change_nothing_bit_for_bit(learn, branches_in):
     def work(held, branches):
-        plain = held.velocity(clip(), LEVEL, 1.0)
+        plain = held.velocity(clip(), LEVEL, PLAIN)
         with branches_in(held.model.diffusion_model, branches):
-            with_them = held.velocity(clip(), LEVEL, 1.0)
-        return plain, with_them, held.velocity(clip(), LEVEL, 1.0)
+            with_them = held.velocity(clip(), LEVEL, PLAIN)
+        return plain, with_them, held.velocity(clip(), LEVEL, PLAIN)
 
     plain, with_them, after = learn(work)
     assert torch.equal(plain, with_them) and torch.equal(plain, after)
@@ -60,7 +64,7 @@ def test_gradient_is_that_of_finite_differences(learn, branches_in, kept):
         weight = torch.randn(clip().shape, generator=torch.Generator().manual_seed(9))
 
         def loss():
-            return (held.velocity(clip(), LEVEL, 1.0, kept) * weight).sum()
+            return (held.velocity(clip(), LEVEL, PLAIN, kept) * weight).sum()
 
         with branches_in(held.model.diffusion_model, branches):
             loss().backward()
@@ -94,7 +98,7 @@ def test_what_is_kept_changes_nothing(learn, branches_in):
         found = []
         for kept in ("none", "selective", "block"):
             with branches_in(held.model.diffusion_model, branches):
-                held.velocity(clip(), LEVEL, 1.0, kept).square().sum().backward()
+                held.velocity(clip(), LEVEL, PLAIN, kept).square().sum().backward()
             found.append([p.grad / held.scale.factor for b in branches.values() for p in b.parameters()])
             for branch in branches.values():
                 branch.zero_grad()
@@ -114,15 +118,15 @@ def test_stock_loader_gives_what_the_branches_gave(learn, branches_in, model, pa
 
     def work(held, branches):
         with branches_in(held.model.diffusion_model, branches):
-            result = held.velocity(clip(), LEVEL, 1.0)
+            result = held.velocity(clip(), LEVEL, PLAIN)
         return result, [state_dict(branch, torch.float32) for branch in branches.values()]
 
     hooked, files = learn(work, filled=True)
     loaded = model
     for file in files:
         loaded, _ = comfy.sd.load_lora_for_models(loaded, None, file, 1.0, 0)
-    found = learn(lambda held, _: held.velocity(clip(), LEVEL, 1.0), loaded)
-    plain = learn(lambda held, _: held.velocity(clip(), LEVEL, 1.0))
+    found = learn(lambda held, _: held.velocity(clip(), LEVEL, PLAIN), loaded)
+    plain = learn(lambda held, _: held.velocity(clip(), LEVEL, PLAIN))
     assert (hooked - plain).abs().max() > 0.05
     torch.testing.assert_close(found, hooked, rtol=1e-4, atol=1e-4)
 
@@ -143,8 +147,8 @@ def test_sparse_frames_sit_exactly_where_the_full_clip_has_them(learn, factor):
         }
         full = 2 * int(factor) + 1
         with torch.no_grad():
-            held.velocity(clip(frames=full), LEVEL, 1.0)
-            held.velocity(clip(frames=3), LEVEL, factor)
+            held.velocity(clip(frames=full), LEVEL, PLAIN)
+            held.velocity(clip(frames=3), LEVEL, replace(PLAIN, rope_factor=factor))
         return full, seen
 
     full, (whole, sparse) = learn(work)
@@ -162,7 +166,7 @@ def test_float16_gradients_are_those_of_float32(learn, branches_in, model, execu
 
     def work(held, branches):
         with branches_in(held.model.diffusion_model, branches):
-            loss = 1e-6 * held.velocity(clip(), LEVEL, 1.0).square().mean()
+            loss = 1e-6 * held.velocity(clip(), LEVEL, PLAIN).square().mean()
             loss.backward()
         return [p.grad / held.scale.factor for b in branches.values() for p in b.parameters()]
 

@@ -307,14 +307,14 @@ def key_of(pack, given):
     presets, with_model = pack("vmt.lora.presets"), pack("nodes.host.tuning_pass").with_model
     roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
     latent, positive = given["reference"]["samples"], given["positive"]
-    clips, config = tuning_clips.Clips([latent], [], 1.0), presets.TunerConfig()
+    clips, config = tuning_clips.Clips([latent], [0], [], 1.0), presets.TunerConfig()
 
     def work(held):
-        return run_key(held, clips, positive, config, 0, roles)
+        return run_key(held, clips, [positive], config, 0, roles)
 
     def key(model):
         with torch.inference_mode():
-            return with_model(model, positive, latent, work)
+            return with_model(model, [positive], latent, work)
 
     return key
 
