@@ -19,7 +19,7 @@ from ..vmt.whole_file import drop_partials
 from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
 from .host.tuning import Tuned, check_ranks, check_tunable, tune_clips
-from .host.tuning_clips import check_frames, check_further, encode_clips
+from .host.tuning_clips import CaptionedClip, check_frames, check_further, encode_clips
 from .types import FurtherClips, TunerOptions
 
 NAMES = {TEMPORAL: "motion", SPATIAL: "appearance"}
@@ -90,16 +90,16 @@ class DecoupledLoraTuner(io.ComfyNode):
         wan = check_wan(model)
         check_tunable(model, wan)
         check_frames(frames)
-        for number, clip in enumerate(further_clips, 1):
+        clips = [CaptionedClip(frames, positive), *further_clips]
+        for number, clip in enumerate(clips):
             check_further(number, clip.frames, frames)
-        captions = [positive, *(clip.positive for clip in further_clips)]
-        for number, caption in enumerate(captions):
             name = f"The caption of further clip {number}" if number else "The caption"
-            check_conditioning(name, [{**more, "cross_attn": text} for text, more in caption], wan)
-            check_whole_run(name, caption)
+            check_conditioning(name, [{**more, "cross_attn": text} for text, more in clip.positive], wan)
+            check_whole_run(name, clip.positive)
         check_ranks(model, wan, config)
         targets = _targets(filename_prefix)
-        tuned = tune_clips(model, wan, captions, encode_clips(vae, frames, config, seed, further_clips), config, seed)
+        captions = [clip.positive for clip in clips]
+        tuned = tune_clips(model, wan, captions, encode_clips(vae, clips, config, seed), config, seed)
         loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
         with suppress(OSError):
             tuned.checkpoint.unlink()  # not before: a full disk must not cost what was learned

@@ -2,8 +2,7 @@
 
 from comfy_api.latest import io
 
-from .host.tuning_clips import FurtherClip as Clip
-from .host.tuning_clips import check_frames
+from .host.tuning_clips import CaptionedClip, check_frames
 from .types import FurtherClips
 
 
@@ -27,4 +26,4 @@ class FurtherClip(io.ComfyNode):
     @classmethod
     def execute(cls, frames, positive, further_clips=()) -> io.NodeOutput:
         check_frames(frames)
-        return io.NodeOutput((*further_clips, Clip(frames, positive)))
+        return io.NodeOutput((*further_clips, CaptionedClip(frames, positive)))

@@ -1,4 +1,4 @@
-"""The clip to be tuned on: checked, thinned out, encoded."""
+"""The clips to be tuned on: checked, thinned out, encoded."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,9 +14,8 @@ from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_phases
 
 
 @dataclass(frozen=True)
-class FurtherClip:
-    """Another clip that moves like the reference: frames (T,H,W,3) 0..1, as many and as large; its caption, a
-    CONDITIONING."""
+class CaptionedClip:
+    """frames: (T,H,W,3) 0..1. positive: what they show, a CONDITIONING."""
 
     frames: Tensor
     positive: list
@@ -55,25 +54,24 @@ def check_further(number: int, further: Tensor, frames: Tensor) -> None:
         )
 
 
-def encode_clips(
-    vae, frames: Tensor, config: TunerConfig, seed: int, further: Sequence[FurtherClip] = ()
-) -> Clips:  # fmt: skip
-    """Latents of the thinned-out clips, at different phases, and of single frames of the reference, (T,H,W,3) 0..1.
+def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed: int) -> Clips:
+    """Latents of the thinned-out clips, at different phases, and of single frames of the first one, the reference.
 
     All clips at one phase come before the next phase, so that the first few are of different clips.
 
     Raises:
         InputError: not 4n+1 frames, or too few for the stride.
     """
+    frames = clips[0].frames
     num, rng = len(frames), Random(seed)
     stride = config.stride or auto_stride(num)
     chosen = sparse_phases(num, stride, config.phases, rng)
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
-    used = chosen if config.temporal_steps else chosen[:1]  # by one at least the heads are told apart
-    learned = [frames, *(clip.frames for clip in further)] if config.temporal_steps else [frames]
+    if not config.temporal_steps:
+        chosen, clips = chosen[:1], clips[:1]  # by one the heads are told apart
     return Clips(
-        [vae.encode(clip[numbers, ..., :3]) for numbers in used for clip in learned],
-        [caption for _ in used for caption in range(len(learned))],
+        [vae.encode(clip.frames[numbers, ..., :3]) for numbers in chosen for clip in clips],
+        [caption for _ in chosen for caption in range(len(clips))],
         [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(num, len(chosen[0]), config.rope),
         rope_factor(num, len(chosen[0]), "ends"), frames_hash(frames),
     )  # fmt: skip

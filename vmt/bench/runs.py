@@ -297,8 +297,7 @@ class BenchRuns:
         demo = self._workflow.filled(self._uploaded[place], case.caption, case.seed + further)
         demo = replace(demo, caption=getattr(clip, "caption", ""))
         graph = method.graph(demo)
-        images = graph[api_graph.link(graph, demo.save, "video")]["inputs"]["images"]
-        return {**graph, FRAMES: {"class_type": "PreviewImage", "inputs": {"images": images}}}, demo.save
+        return {**graph, FRAMES: {"class_type": "PreviewImage", "inputs": {"images": demo.images(graph)}}}, demo.save
 
     def _clip(self, case: Case) -> HasFrames:
         """The reference; the last few are kept, for all methods of a case run one after another."""

@@ -83,6 +83,18 @@ def keep(graph: dict, *node_ids: str) -> dict:
     return {node_id: copy.deepcopy(node) for node_id, node in graph.items() if node_id in wanted}
 
 
+def renamed(graph: dict, names: dict[str, str]) -> dict:
+    """The graph, the nodes of these ids under other ones; links to them follow."""
+
+    def led(value: object) -> object:
+        return [names.get(value[0], value[0]), value[1]] if _is_link(graph, value) else value
+
+    return {
+        names.get(node_id, node_id): {**node, "inputs": {name: led(value) for name, value in node["inputs"].items()}}
+        for node_id, node in graph.items()
+    }
+
+
 def with_input(graph: dict, node_id: str, name: str, value: object) -> dict:
     changed = copy.deepcopy(graph)
     changed[node_id]["inputs"][name] = value

@@ -26,7 +26,7 @@ class DemoGraph:
 
     @property
     def prompt(self) -> str:
-        return self.full[self._caption()]["inputs"]["text"]
+        return self.full[self.prompt_node]["inputs"]["text"]
 
     @property
     def seed(self) -> int:
@@ -42,7 +42,7 @@ class DemoGraph:
         if reference is not None:
             graph = api_graph.with_input(graph, self.loader, "file", reference)
         if prompt is not None:
-            graph = api_graph.with_input(graph, self._caption(), "text", prompt)
+            graph = api_graph.with_input(graph, self.prompt_node, "text", prompt)
         if seed is not None:
             graph = api_graph.with_input(graph, self.sampler, self._seed_name(), seed)
         return replace(self, full=graph)
@@ -59,13 +59,19 @@ class DemoGraph:
         plain = api_graph.without_guidance(api_graph.keep(self.full, self.save))
         return {**api_graph.keep(plain, self.save), **self.reference_part()}
 
-    def _caption(self) -> str:
+    @property
+    def prompt_node(self) -> str:
+        """The id of the text node that the sampler's positive input comes from."""
         node_id = api_graph.link(self.full, self.sampler, "positive")
         while node_id and "text" not in self.full[node_id]["inputs"]:
             node_id = api_graph.link(self.full, node_id, "positive")
         if not node_id:
             raise InputError("The sampler of the workflow has no text node at its input positive; connect one.")
         return node_id
+
+    def images(self, graph: dict) -> list:
+        """The link to the frames that a graph made of the workflow saves as its video."""
+        return graph[api_graph.link(graph, self.save, "video")]["inputs"]["images"]
 
     def _seed_name(self) -> str:
         return "noise_seed" if "noise_seed" in self.full[self.sampler]["inputs"] else "seed"

@@ -32,28 +32,15 @@ def with_guided_clips(
     Each has a prompt of `prompts_beside` and a seed of its own, which do not depend on the workflow's seed.
 
     Args:
-        number: at most four. guided: the workflow -> the guided graph that a clip is made by.
+        number: one to four. guided: the workflow -> the guided graph that a clip is made by.
     """
-    graph, last = dict(tuned), {}
+    graph, last = tuned, {}
     for clip, prompt in enumerate(prompts_beside(demo, number), 1):
-        asked = demo.filled(None, prompt, clip)
-        made = guided(asked)
-        frames = api_graph.link(made, api_graph.link(made, demo.save, "video"), "images")
-        words = api_graph.link(made, demo.sampler, "positive")
+        made = guided(demo.filled(None, prompt, clip))
+        given = {"frames": demo.images(made), "positive": made[demo.sampler]["inputs"]["positive"], **last}
+        made["clip"] = {"class_type": "VMT_FurtherClip", "inputs": given}
         # What depends on prompt or seed is this clip's own; all else is the graph's.
-        own = {node for node in made if {words, demo.sampler} & api_graph.upstream(made, node)}
-        apart = {node: f"{node} of clip {clip}" if node in own else node for node in made}
-        for node, name in apart.items():
-            inputs = {key: _led(value, apart) for key, value in made[node]["inputs"].items()}
-            if node in own or node not in graph:
-                graph[name] = {**made[node], "inputs": inputs}
-        given = {"frames": [apart[frames], 0], "positive": [apart[words], 0], **last}
-        graph[f"clip {clip}"] = {"class_type": "VMT_FurtherClip", "inputs": given}
+        own = [node for node in made if {demo.prompt_node, demo.sampler} & api_graph.upstream(made, node)]
+        graph = {**api_graph.renamed(made, {node: f"{node} {clip}" for node in own}), **graph}
         last = {"further_clips": [f"clip {clip}", 0]}
-    graph[tuner] = {**graph[tuner], "inputs": {**graph[tuner]["inputs"], **last}}
-    return graph
-
-
-def _led(value: object, apart: dict[str, str]) -> object:
-    """An input's value; a link to a node that has another name leads to that."""
-    return [apart[value[0]], value[1]] if isinstance(value, list) and value[0] in apart else value
+    return api_graph.with_input(graph, tuner, "further_clips", last["further_clips"])

@@ -13,8 +13,8 @@ CLIPS, PRESET = 4, "free"
 
 
 def graph(demo: DemoGraph) -> dict:
-    graph = with_guided_clips(demo, tuned()(demo), TUNER_NODE, CLIPS, with_preset(PRESET))
-    return api_graph.keep(graph, demo.save)
+    beside = with_guided_clips(demo, tuned()(demo), TUNER_NODE, CLIPS, with_preset(PRESET))
+    return api_graph.keep(beside, demo.save)
 
 
 METHOD = Method(
