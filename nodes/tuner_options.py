@@ -4,7 +4,7 @@ from comfy_api.latest import io
 
 from ..vmt.lora.losses import DIRECTIONS, WEIGHTS
 from ..vmt.lora.presets import HEADS, TunerConfig
-from ..vmt.lora.sparse_frames import ROPES
+from ..vmt.lora.sparse_frames import ROPES, SPARSE
 from .noise_level import noise_level
 from .types import TunerOptions as TunerOptionsType
 
@@ -41,8 +41,8 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "stride", default=DEFAULT.stride, min=0, max=64,
-                    tooltip="Learn from every so many frames. Larger is faster and misses quick motion. 0: about 17 "
-                    "frames in all.",
+                    tooltip="Learn from every so many frames. Larger is faster and misses quick motion. 0: about what "
+                    "17 frames take.",
                 ),
                 io.Int.Input(
                     "stills", default=DEFAULT.stills, min=1, max=64,
@@ -50,14 +50,14 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "phases", default=DEFAULT.phases, min=1, max=16,
-                    tooltip="How many different choices of the frames between the ends are learned from, as far as the "
-                    "stride has so many; of every frame there is one.",
+                    tooltip="With sparse: frames, how many different choices of the frames between the ends are "
+                    "learned from, as far as the stride has so many.",
                 ),
                 io.Combo.Input(
                     "rope", options=list(ROPES), default=DEFAULT.rope,
-                    tooltip="Where thinned-out frames sit in time. ends: evenly between the ends of the full clip, "
-                    "which is where the first of the phases has them; the others are off by up to half a distance. "
-                    "tokens: the paper's ratio. none: close together, so that the motion comes out faster.",
+                    tooltip="Where thinned-out frames sit in time. ends: where the full clip has them; of further "
+                    "phases, off by up to half a distance. tokens: the paper's ratio. none: close together, so that "
+                    "the motion comes out faster.",
                 ),
                 io.Float.Input(
                     "motion_weight", default=DEFAULT.motion_weight, min=0.0, max=10.0, step=0.1,
@@ -89,6 +89,11 @@ class TunerOptions(io.ComfyNode):
                 io.Int.Input(
                     "appearance_rank", default=DEFAULT.appearance_rank, min=0, max=256,
                     tooltip="Size of the appearance LoRA; rank is then that of the motion LoRA. 0: as rank.",
+                ),
+                io.Combo.Input(
+                    "sparse", options=list(SPARSE), default=DEFAULT.sparse, optional=True,
+                    tooltip="What the stride thins out. latents: the clip after the VAE; what stays is as in the whole "
+                    "clip. frames: the video before it, as published; within a latent frame all is then faster.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

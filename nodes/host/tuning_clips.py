@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...vmt.errors import InputError
 from ...vmt.lora.presets import TunerConfig
-from ...vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_phases
+from ...vmt.lora.sparse_frames import auto_stride, num_sparse, rope_factor, sparse_latents, sparse_phases
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ def check_further(number: int, further: Tensor, frames: Tensor) -> None:
 
 
 def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed: int) -> Clips:
-    """Latents of the thinned-out clips, at different phases, and of single frames of the first one, the reference.
+    """Latents of the thinned-out clips, and of single frames of the first one, the reference.
 
-    All clips at one phase come before the next phase, so that the first few are of different clips.
+    Of video frames that are thinned out there are several phases; all clips at one phase come before the next, so that
+    the first few are of different clips.
 
     Raises:
         InputError: not 4n+1 frames, or too few for the stride.
@@ -65,15 +66,22 @@ def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed:
     frames = clips[0].frames
     num, rng = len(frames), Random(seed)
     stride = config.stride or auto_stride(num)
-    chosen = sparse_phases(num, stride, config.phases, rng)
+    if config.sparse == "frames":
+        every, choices = num, sparse_phases(num, stride, config.phases, rng)
+    else:
+        stays = sparse_latents(num, stride)
+        every, choices = 4 * int(stays[-1]) + 1, [torch.arange(num)]  # encoded whole, then thinned out
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
     if not config.temporal_steps:
-        chosen, clips = chosen[:1], clips[:1]  # by one the heads are told apart
+        choices, clips = choices[:1], clips[:1]  # by one the heads are told apart
+    sparse = [vae.encode(clip.frames[numbers, ..., :3]) for numbers in choices for clip in clips]
+    if config.sparse == "latents":
+        sparse = [latent[:, :, stays] for latent in sparse]
+    left = num_sparse(num, stride, config.sparse)
     return Clips(
-        [vae.encode(clip.frames[numbers, ..., :3]) for numbers in chosen for clip in clips],
-        [caption for _ in chosen for caption in range(len(clips))],
-        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(num, len(chosen[0]), config.rope),
-        rope_factor(num, len(chosen[0]), "ends"), frames_hash(frames),
+        sparse, [caption for _ in choices for caption in range(len(clips))],
+        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(every, left, config.rope),
+        rope_factor(every, left, "ends"), frames_hash(frames),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from ..demo.wan_dit import WanShape
 from ..lora.branches import SPATIAL, TEMPORAL
 from ..lora.presets import PRESETS, TunerConfig
-from ..lora.sparse_frames import auto_stride, sparse_frames
+from ..lora.sparse_frames import auto_stride, num_sparse
 from ..lora.tune import HELD_OUT, TuneConfig
 from .fake_wan import TEXT_TOKENS, Cost, FakeWan
 from .methods import (
@@ -45,7 +45,7 @@ def tuned(
     stages = [
         (1, config.spatial_steps, look, None),
         (
-            len(sparse_frames(num_frames, stride)), config.temporal_steps, (temporal, config.rank_of(TEMPORAL)),
+            num_sparse(num_frames, stride, config.sparse), config.temporal_steps, (temporal, config.rank_of(TEMPORAL)),
             look if config.spatial_on and config.spatial_steps else None,
         ),
     ]  # fmt: skip

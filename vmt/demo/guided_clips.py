@@ -7,11 +7,11 @@ from collections.abc import Callable
 from . import api_graph
 from .demo_graph import DemoGraph
 
-PROMPTS = (  # of the small model's words
+PROMPTS = (  # of the small model's words; of its grounds a tiled one is moved best
     "a red square on a tiled grey ground",
-    "a white circle on a spotted navy ground",
+    "a white circle on a tiled navy ground",
     "a green triangle on a tiled teal ground",
-    "a yellow star on a spotted brown ground",
+    "a yellow star on a tiled brown ground",
     "a blue cross on a tiled black ground",
 )
 GROUND = " on a "  # comes before it

@@ -8,7 +8,7 @@ import torch
 
 from ..lora.head_roles import ROLES_SIGMA, HeadRoles, assign_roles, head_ratio
 from ..lora.roles_file import fingerprint, marking_weights, save_roles
-from ..lora.sparse_frames import auto_stride, sparse_frames
+from ..lora.sparse_frames import auto_stride, sparse_latents
 from ..synthetic import render
 from ..token_grid import TokenGrid
 from .reference_clip import reference_scene
@@ -30,15 +30,15 @@ def measure_heads(folder: Path) -> HeadRoles:
     """
     scene = reference_scene()
     frames = render(scene).frames
-    chosen = sparse_frames(len(frames), auto_stride(len(frames)))
-    latent = clean_latent(load_vae(folder / VAE_FILE), frames[chosen][None]).clone()
+    stays = sparse_latents(len(frames), auto_stride(len(frames)))
+    latent = clean_latent(load_vae(folder / VAE_FILE), frames[None])[:, :, stays].clone()
     dit = load_dit(folder / DIT_FILE)
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
     grid = TokenGrid.from_latent_shape(latent.shape)
     tokens, modulation, text, _, _ = dit.embed(
         torch.lerp(latent, noise, ROLES_SIGMA), torch.tensor([1000 * ROLES_SIGMA]), encode(scene.caption)[0][None]
     )
-    angles = _angles_in_the_whole_clip(len(frames), grid, dit.shape.width // dit.shape.heads)
+    angles = _angles_in_the_whole_clip(stays, grid, dit.shape.width // dit.shape.heads)
     figures = []
     for number, block in enumerate(dit.blocks):
         q, k = (rotate(x, angles)[0] for x in block.queries_keys(tokens, modulation))
@@ -47,11 +47,11 @@ def measure_heads(folder: Path) -> HeadRoles:
     return assign_roles(*(torch.stack(each) for each in zip(*figures, strict=True)))
 
 
-def _angles_in_the_whole_clip(num_frames: int, grid: TokenGrid, head: int) -> torch.Tensor:
-    """RoPE of the thinned-out clip's tokens where the whole clip has them: its stride is a whole number."""
-    latent_frames = (num_frames - 1) // 4 + 1
+def _angles_in_the_whole_clip(stays: torch.Tensor, grid: TokenGrid, head: int) -> torch.Tensor:
+    """RoPE of the tokens of those latent frames."""
+    latent_frames = int(stays[-1]) + 1
     whole = rope_angles(latent_frames, grid.height, grid.width, head).unflatten(0, (latent_frames, -1))
-    return whole[:: (latent_frames - 1) // (grid.frames - 1)].flatten(0, 1)
+    return whole[stays].flatten(0, 1)
 
 
 def write_heads(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ..errors import InputError, check_choice
 from .branches import SPATIAL
 from .losses import DIRECTIONS, WEIGHTS
-from .sparse_frames import ROPES
+from .sparse_frames import ROPES, SPARSE
 
 HEADS = ("decoupled", "all")
 
@@ -21,9 +21,9 @@ class TunerConfig:
     rank: int = 16
     heads: str = "decoupled"  # "all": both branches reach every head, as in MotionDirector's dual path
     learning_rate: float = 2e-3
-    stride: int = 0  # every so many frames; 0: about 17 frames
+    stride: int = 0  # every so many frames; 0: about as many latent frames as 17 video frames have
     stills: int = 8  # single frames to learn the look from
-    phases: int = 3  # sparse clips, each moved a little in time
+    phases: int = 3  # of thinned-out video frames: clips, each moved a little in time
     rope: str = "ends"  # where sparse frames sit, see `sparse_frames.rope_factor`
     motion_weight: float = 1.0
     motion_loss: str = "signed"
@@ -32,10 +32,12 @@ class TunerConfig:
     sigma_end: float = 0.0  # lowest noise level that motion is learned at
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
     appearance_rank: int = 0  # of the appearance branch; 0: as rank
+    sparse: str = "latents"  # what is thinned out; "frames": those of the video, as published
 
     def __post_init__(self):
         check_choice("heads", self.heads, HEADS)
         check_choice("rope", self.rope, ROPES)
+        check_choice("sparse", self.sparse, SPARSE)
         check_choice("motion loss", self.motion_loss, DIRECTIONS)
         check_choice("level weights", self.level_weights, WEIGHTS)
         if not 0 <= self.sigma_end < 1:

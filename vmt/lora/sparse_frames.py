@@ -1,9 +1,13 @@
 """Sparse motion sampling: a clip thinned out in time for training, and where its latent frames sit in the full one.
 
 Source: Follow-Your-Motion, section 3.4, arXiv:2506.05207. The paper does not say which frames are taken and its public
-code takes none out; here they are evenly spread and include both ends. Its factor F / F_s counts frames; rotary
+code takes none out; here they are evenly spread and begin with the first. Its factor F / F_s counts frames; rotary
 positions count latent frames, of which the first stands for one video frame, so the factor that puts both ends where
 the full clip has them is (F_lat - 1) / (F_s,lat - 1).
+
+What is thinned out may be the clip's latent, or, as in the paper, its video frames before the VAE. A latent frame holds
+four video frames and how things move among them: of thinned-out video frames, faster than in any video that is sampled
+afterwards. Latent frames that stay are those of the whole clip.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from torch import Tensor
 from ..errors import InputError, check_choice
 
 ROPES = ("ends", "tokens", "none")
+SPARSE = ("latents", "frames")  # what is thinned out
 TRIES = 16  # for each phase that is wanted: of few frames there are fewer phases than that
 
 
@@ -28,6 +33,42 @@ def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
     Raises:
         InputError: T is not 4n+1, or too short for the stride.
     """
+    groups = _groups(num_frames, stride)
+    places = torch.linspace(0, num_frames - 1, 4 * groups + 1, dtype=torch.float64)
+    step = (num_frames - 1) / (4 * groups)
+    # At least one frame stays between those that are moved and the ends, which are not.
+    places[1:-1] += max(-1.0, min(1.0, phase)) * min(step / 2, step - 1)
+    return (places + 0.5).floor().long()  # all halves the same way, or frames would lie unevenly
+
+
+def sparse_latents(num_frames: int, stride: int) -> Tensor:
+    """Numbers of the latent frames that stay, ascending int64: the first, and from it on about every `stride`-th.
+
+    They lie evenly, so a factor puts each exactly where the whole clip has it; where no even step ends at the last one,
+    less than a step is left over.
+
+    Args, Raises: as `sparse_frames`.
+    """
+    latent_frames = (num_frames - 1) // 4 + 1
+    return torch.arange(0, latent_frames, (latent_frames - 1) // _groups(num_frames, stride))
+
+
+def num_sparse(num_frames: int, stride: int, sparse: str = "latents") -> int:
+    """How many video frames, 4n+1, have as many latent frames as stay of the clip.
+
+    Args:
+        sparse: "latents" or "frames", what is thinned out.
+    Raises:
+        InputError: as `sparse_frames`, or for another `sparse`.
+    """
+    check_choice("sparse", sparse, SPARSE)
+    if sparse == "frames":
+        return len(sparse_frames(num_frames, stride))
+    return 4 * (len(sparse_latents(num_frames, stride)) - 1) + 1
+
+
+def _groups(num_frames: int, stride: int) -> int:
+    """How many steps of about `stride` latent frames there are from the first one to the last."""
     if num_frames < 5 or num_frames % 4 != 1:
         raise InputError(
             f"The reference has {num_frames} frames; tuning needs 4n+1, at least 5. Load Reference Video gives such a "
@@ -38,12 +79,7 @@ def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
             f"Frame stride {stride} leaves fewer than 5 of {num_frames} frames; 1 to {(num_frames - 1) // 4} are "
             "allowed. Choose a lower stride, or load a longer clip."
         )
-    groups = max(1, round((num_frames - 1) / (4 * stride)))
-    places = torch.linspace(0, num_frames - 1, 4 * groups + 1, dtype=torch.float64)
-    step = (num_frames - 1) / (4 * groups)
-    # At least one frame stays between those that are moved and the ends, which are not.
-    places[1:-1] += max(-1.0, min(1.0, phase)) * min(step / 2, step - 1)
-    return (places + 0.5).floor().long()  # all halves the same way, or frames would lie unevenly
+    return max(1, round((num_frames - 1) / (4 * stride)))
 
 
 def sparse_phases(num_frames: int, stride: int, number: int, rng: Random) -> list[Tensor]:

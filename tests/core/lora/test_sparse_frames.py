@@ -7,7 +7,14 @@ import torch
 
 from vmt.demo.wan_dit import rope_angles
 from vmt.errors import InputError
-from vmt.lora.sparse_frames import auto_stride, rope_factor, sparse_frames, sparse_phases
+from vmt.lora.sparse_frames import (
+    auto_stride,
+    num_sparse,
+    rope_factor,
+    sparse_frames,
+    sparse_latents,
+    sparse_phases,
+)
 
 
 @pytest.mark.parametrize("frames", [5, 9, 17, 33, 49, 81, 121])
@@ -83,3 +90,34 @@ def test_refuses_what_is_not_4n_plus_1(frames):
 def test_refuses_a_stride_that_leaves_too_little(stride):
     with pytest.raises(InputError, match=f"stride {stride} .* 1 to 8 are allowed"):
         sparse_frames(33, stride)
+
+
+@pytest.mark.parametrize("frames", [5, 9, 17, 29, 33, 45, 49, 81, 121])
+def test_latent_frames_lie_evenly_from_the_first(frames):
+    last = (frames - 1) // 4
+    for stride in range(1, last + 1):
+        stays = sparse_latents(frames, stride)
+        [step] = set(stays.diff().tolist())
+        assert stays[0] == 0 and last - step < stays[-1] <= last
+        assert stride / 2 <= step <= 1.5 * stride
+        assert last % stride or step == stride, "as asked, and both ends, where that goes"
+
+
+def test_known_latent_frames():
+    assert sparse_latents(81, 5).tolist() == [0, 5, 10, 15, 20]
+    assert sparse_latents(33, 2).tolist() == [0, 2, 4, 6, 8]
+    assert sparse_latents(33, 1).tolist() == list(range(9))
+    assert sparse_latents(45, 3).tolist() == [0, 2, 4, 6, 8, 10], "11 steps: no even step of 3 or 4 ends at the last"
+
+
+def test_as_many_latent_frames_as_so_many_video_frames_have():
+    assert num_sparse(81, 5, "frames") == num_sparse(81, 5, "latents") == 17
+    assert (num_sparse(45, 3, "frames"), num_sparse(45, 3, "latents")) == (17, 21)
+    with pytest.raises(InputError, match="sparse is 'videos'; latents or frames is allowed"):
+        num_sparse(33, 2, "videos")
+
+
+@pytest.mark.parametrize("stride", [0, 9])
+def test_latents_have_as_many_strides_as_frames_have(stride):
+    with pytest.raises(InputError, match=f"Frame stride {stride} leaves fewer than 5 of 33 frames; 1 to 8 are allowed"):
+        sparse_latents(33, stride)

@@ -32,6 +32,7 @@ def tuning(graph):
             "spatial_on": True,
             "sigma_end": 0.0,
             "appearance_rank": 0,
+            "sparse": "latents",
         }
         inputs = {
             "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],

@@ -1,0 +1,46 @@
+"""What of a clip is encoded and learned from."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def encoded(pack, executor, graph):
+    """encoded(frames, number of clips, **settings) -> what `encode_clips` makes of them, and the VAE."""
+
+    def run(frames, number=1, **settings):
+        nodes = {"vae": graph.node("VAELoader", vae_name="vmt_demo_wan_vae.safetensors")}
+        vae = executor.run(nodes, want={"vae": ["vae", 0]}).got["vae"]
+        clips = pack("nodes.host.tuning_clips")
+        config = pack("vmt.lora.presets").TunerConfig(spatial_steps=0, **settings)
+        with torch.inference_mode():
+            lots = [clips.CaptionedClip(frames.roll(n, -1), []) for n in range(number)]
+            return clips.encode_clips(vae, lots, config, seed=0), vae
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def frames():
+    return torch.rand((29, 32, 32, 3), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("stride, stays", [(1, slice(None)), (3, slice(None, None, 3)), (4, slice(None, None, 3))])
+def test_thinned_out_latents_are_those_of_the_whole_clip(encoded, frames, stride, stays):
+    clips, vae = encoded(frames, 2, stride=stride)
+    assert clips.captions == [0, 1]
+    for number, latent in enumerate(clips.sparse):
+        with torch.inference_mode():
+            whole = vae.encode(frames.roll(number, -1))
+        assert torch.equal(latent, whole[:, :, stays])
+    assert clips.rope_factor == clips.ends_factor == (1 if stride == 1 else 3)
+
+
+def test_thinned_out_frames_are_encoded_by_themselves(encoded, frames):
+    clips, vae = encoded(frames, 2, stride=2, sparse="frames", rope="none")
+    assert clips.captions == [0, 1] * 3, "three phases"
+    assert {latent.shape[2] for latent in clips.sparse} == {5}
+    with torch.inference_mode():
+        whole = vae.encode(frames)
+    assert not torch.allclose(clips.sparse[0][:, :, 1], whole[:, :, 2], atol=0.01)
+    assert (clips.rope_factor, clips.ends_factor) == (1, 7 / 4)
