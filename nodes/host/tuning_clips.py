@@ -67,21 +67,19 @@ def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed:
     num, rng = len(frames), Random(seed)
     stride = config.stride or auto_stride(num)
     if config.sparse == "frames":
-        every, choices = num, sparse_phases(num, stride, config.phases, rng)
+        choices, stays, span = sparse_phases(num, stride, config.phases, rng), slice(None), num
     else:
         stays = sparse_latents(num, stride)
-        every, choices = 4 * int(stays[-1]) + 1, [torch.arange(num)]  # encoded whole, then thinned out
+        choices, span = [slice(None)], 4 * int(stays[-1]) + 1  # video frames up to the last that stays
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
     if not config.temporal_steps:
         choices, clips = choices[:1], clips[:1]  # by one the heads are told apart
-    sparse = [vae.encode(clip.frames[numbers, ..., :3]) for numbers in choices for clip in clips]
-    if config.sparse == "latents":
-        sparse = [latent[:, :, stays] for latent in sparse]
     left = num_sparse(num, stride, config.sparse)
     return Clips(
-        sparse, [caption for _ in choices for caption in range(len(clips))],
-        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(every, left, config.rope),
-        rope_factor(every, left, "ends"), frames_hash(frames),
+        [vae.encode(clip.frames[numbers, ..., :3])[:, :, stays] for numbers in choices for clip in clips],
+        [caption for _ in choices for caption in range(len(clips))],
+        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(span, left, config.rope),
+        rope_factor(span, left, "ends"), frames_hash(frames),
     )  # fmt: skip
 
 

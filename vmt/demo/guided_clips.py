@@ -13,15 +13,17 @@ PROMPTS = (  # of the small model's words; of its grounds a tiled one is moved b
     "a green triangle on a tiled teal ground",
     "a yellow star on a tiled brown ground",
     "a blue cross on a tiled black ground",
+    "a purple circle on a spotted grey ground",
 )
 GROUND = " on a "  # comes before it
 
 
 def prompts_beside(demo: DemoGraph, number: int) -> list[str]:
-    """So many prompts, none of them the workflow's own; of grounds alone if the reference shows nothing else."""
+    """So many prompts, up to four, neither the workflow's own nor the reference's caption; of grounds alone if the
+    reference shows nothing else."""
     thing = GROUND in demo.caption
     prompts = [told if thing else f"a {told.split(GROUND)[1]}" for told in PROMPTS]
-    return [told for told in prompts if told != demo.prompt][:number]
+    return [told for told in prompts if told not in (demo.prompt, demo.caption)][:number]
 
 
 def with_guided_clips(
