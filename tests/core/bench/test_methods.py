@@ -221,6 +221,7 @@ def test_what_does_not_tune_has_no_steps():
     "caption, prompt",
     [
         ("a blue circle on a plain brown ground", "a red square on a tiled grey ground"),
+        ("a tiled navy ground", "a spotted navy ground"),
         ("a tiled navy ground", "a tiled teal ground"),
     ],
 )
