@@ -188,14 +188,18 @@ def _path(theirs: Track, mine: Track, still_px: float) -> tuple[float | None, fl
 def _masks(prompt: Scene, output: torch.Tensor) -> list[np.ndarray]:
     """Of each thing that the prompt names; told apart by colour where there are several."""
     colours = [thing.colour for thing in prompt.objects]
-    if len(colours) > 1:
-        return [object_mask(output, colour) for colour in colours]
-    return [object_mask(output)]
+    return [_mask(output, colour) for colour in colours] if len(colours) > 1 else [_mask(output)]
+
+
+@lru_cache(LAST_RESULTS)
+def _mask(frames: torch.Tensor, colour: str | None = None) -> np.ndarray:
+    """`object_mask`, kept: a result's path and its look both ask for it."""
+    return object_mask(frames, colour)
 
 
 def _appearance(prompt: Scene, output: torch.Tensor) -> Figures:
     """Whether the words of the prompt are to be seen; None where it has no such word."""
-    everything = object_mask(output)
+    everything = _mask(output)
     ground, texture = judge_ground(output, everything)
     figures: Figures = {
         "object_present": None,
