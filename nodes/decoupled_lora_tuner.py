@@ -18,6 +18,7 @@ from ..vmt.lora.roles_picture import draw_roles
 from ..vmt.whole_file import drop_partials
 from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
+from .host.noisy_lora import with_motion_lora
 from .host.tuning import Tuned, check_ranks, check_tunable, tune_clips
 from .host.tuning_clips import CaptionedClip, check_frames, check_further, encode_clips
 from .types import FurtherClips, TunerOptions
@@ -103,9 +104,10 @@ class DecoupledLoraTuner(io.ComfyNode):
         loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
         with suppress(OSError):
             tuned.checkpoint.unlink()  # not before: a full disk must not cost what was learned
-        for name, strength in ((TEMPORAL, motion_strength), (SPATIAL, appearance_strength)):
-            if strength and loras[name]:
-                model, _ = comfy.sd.load_lora_for_models(model, None, loras[name], strength, 0)
+        if motion_strength and loras[TEMPORAL]:
+            model = with_motion_lora(model, loras[TEMPORAL], motion_strength, config.sigma_end)
+        if appearance_strength and loras[SPATIAL]:
+            model, _ = comfy.sd.load_lora_for_models(model, None, loras[SPATIAL], appearance_strength, 0)
         files = [targets[name].name for name in tuned.branches]
         held_out = ", ".join(f"{NAMES[branch]} {loss:.3f}" for branch, loss in tuned.held_out.items())
         said = f"{tuned.roles}; {len(tuned.losses)} steps, held-out loss: {held_out}"

@@ -3,18 +3,19 @@
 import os
 
 import comfy.lora
-import comfy.sd
 import comfy.utils
 import folder_paths
 from comfy_api.latest import io
 
-from ..vmt.errors import InputError
-from ..vmt.lora.files import read
+from ..vmt.errors import InputError, check_choice
+from ..vmt.lora.files import learned_above, read
 from ..vmt.lora.roles_file import read_mark, same_model
 from .host.base_model import base_mark
 from .host.model_check import check_wan
+from .host.noisy_lora import with_motion_lora
 
 NONE = "none"
+AS_LEARNED, ALL = "as learned", "all"
 
 
 class LoadMotionLora(io.ComfyNode):
@@ -44,14 +45,26 @@ class LoadMotionLora(io.ComfyNode):
                     "appearance_strength", default=0.5, min=0.0, max=1.5, step=0.05,
                     tooltip="Of the look; without a file it does nothing.",
                 ),
+                io.Combo.Input(
+                    "noise_levels", options=[AS_LEARNED, ALL], default=AS_LEARNED, optional=True,
+                    tooltip="Where the motion works. as learned: at the noise levels of its tuning. all: at all of "
+                    "them, as by a stock LoRA loader, which brings more of the clip's look.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model with that motion; nothing is copied.")],
         )  # fmt: skip
 
     @classmethod
     def execute(
-        cls, model, motion_lora, motion_strength, appearance_lora=NONE, appearance_strength=0.5
+        cls,
+        model,
+        motion_lora,
+        motion_strength,
+        appearance_lora=NONE,
+        appearance_strength=0.5,
+        noise_levels=AS_LEARNED,
     ) -> io.NodeOutput:
+        check_choice("noise_levels", noise_levels, (AS_LEARNED, ALL))
         wan, said = check_wan(model), []
         chosen = [("motion", motion_lora, motion_strength), ("appearance", appearance_lora, appearance_strength)]
         for branch, name, strength in chosen:
@@ -59,8 +72,11 @@ class LoadMotionLora(io.ComfyNode):
                 continue
             tensors, about = read(folder_paths.get_full_path_or_raise("loras", name))
             _check(name, tensors, about, branch, model, wan)
-            model, _ = comfy.sd.load_lora_for_models(model, None, tensors, strength, 0)
-            said.append(f"{branch} {strength:g}: rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps")
+            levels = learned_above(about) if branch == "motion" and noise_levels == AS_LEARNED else 0.0
+            model = with_motion_lora(model, tensors, strength, levels)
+            above = f", above noise level {levels:g}" if levels else ""
+            made = f"rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps"
+            said.append(f"{branch} {strength:g}: {made}{above}")
             base = about.get("base_fingerprint")
             if base and not same_model(read_mark(base), base_mark(model, wan)):
                 said.append(f"{name} was tuned on another checkpoint of this size and may come out weaker here")

@@ -3,8 +3,9 @@
 from comfy_api.latest import io
 
 from ..vmt.lora.losses import DIRECTIONS, WEIGHTS
+from ..vmt.lora.positions import ROPES
 from ..vmt.lora.presets import HEADS, TunerConfig
-from ..vmt.lora.sparse_frames import ROPES, SPARSE
+from ..vmt.lora.sparse_frames import SPARSE
 from .noise_level import noise_level
 from .types import TunerOptions as TunerOptionsType
 
@@ -27,7 +28,7 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "temporal_steps", default=AS_PRESET, min=AS_PRESET, max=100000,
-                    tooltip="On the clip, for the motion; 0: leave it out. -1: as the preset has it.",
+                    tooltip="On the thinned-out clip, for the motion; 0: leave them out. -1: as the preset has it.",
                 ),
                 io.Float.Input(
                     "learning_rate", default=0.0, min=0.0, max=0.1, step=0.00001, round=0.000001,
@@ -95,12 +96,19 @@ class TunerOptions(io.ComfyNode):
                     tooltip="What the stride thins out. latents: the clip after the VAE; what stays is as in the whole "
                     "clip. frames: the video before it, as published; within a latent frame all is then faster.",
                 ),
+                io.Int.Input(
+                    "half_steps", default=AS_PRESET, min=AS_PRESET, max=100000, optional=True,
+                    tooltip="On the clip at half its height and width, every frame, before the temporal steps: a "
+                    "fourth of the time each. 0: leave them out. -1: as the preset has it.",
+                ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, spatial_steps, temporal_steps, learning_rate, **settings) -> io.NodeOutput:
-        steps = {"spatial_steps": spatial_steps, "temporal_steps": temporal_steps}
+    def execute(
+        cls, spatial_steps, temporal_steps, learning_rate, half_steps=AS_PRESET, **settings
+    ) -> io.NodeOutput:  # fmt: skip
+        steps = {"spatial_steps": spatial_steps, "temporal_steps": temporal_steps, "half_steps": half_steps}
         settings |= {name: number for name, number in steps.items() if number != AS_PRESET}
         return io.NodeOutput(settings | ({"learning_rate": learning_rate} if learning_rate else {}))

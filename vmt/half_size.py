@@ -32,7 +32,12 @@ def half_latent(x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     Gradient: to x.
     """
     whole = 1 - sigma / 2
-    return half_clean(x) / whole.reshape(-1, 1, 1, 1, 1), sigma / 2 / whole
+    return half_clean(x) / whole.reshape(-1, 1, 1, 1, 1), half_level(sigma)
+
+
+def half_level(sigma: Tensor | float) -> Tensor | float:
+    """The noise level at which a video of half the height and width shows as much as a whole one at sigma, 0..1."""
+    return sigma / 2 / (1 - sigma / 2)
 
 
 def half_clean(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Decoupled tuning of a loaded Wan model on clips: latents, heads, branches, loop, with the host's progress."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import comfy.model_management
@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 
 from ...vmt import VERSION
-from ...vmt.errors import UnsupportedModelError
+from ...vmt.errors import InputError, UnsupportedModelError
+from ...vmt.half_size import half_grid
 from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora, check_rank
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.loss_picture import loss_picture
+from ...vmt.lora.positions import Positions
 from ...vmt.lora.presets import TunerConfig
 from ...vmt.lora.roles_file import write_mark
 from ...vmt.lora.time_left import TimeLeft
-from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, tune
+from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, halved, tune
+from ...vmt.token_grid import TokenGrid
 from .base_model import base_mark
 from .checkpoint import fitting
 from .input_check import check_reference
@@ -71,6 +74,17 @@ def check_ranks(patcher, wan: WanSizes, config: TunerConfig) -> None:
         check_rank(config.rank_of(branch), heads, wan.dim)
 
 
+def check_half(grid: TokenGrid) -> TokenGrid:
+    """The grid at half height and width; raises InputError for a frame that is too small for one."""
+    half = half_grid(grid)
+    if half is None:
+        raise InputError(
+            f"The clip has {grid.height} by {grid.width} tokens of 16 pixels; to learn at half of its height and width "
+            "3 by 3 are needed. Load the clip larger, or set half_steps to 0 in Tuner Options."
+        )
+    return half
+
+
 def tune_clips(
     patcher, wan: WanSizes, captions: list[list], clips: Clips, config: TunerConfig, seed: int
 ) -> Tuned:  # fmt: skip
@@ -80,15 +94,24 @@ def tune_clips(
     """
     latent = clips.sparse[0]
     grid = check_reference(latent, wan)
+    most = grid.num_tokens
+    if config.half_steps:
+        most = max(most, check_half(TokenGrid.from_latent_shape(clips.whole[0].shape, wan.patch)).num_tokens)
 
     def work(model: TuningPass) -> Tuned:
         sparse = tuple(
-            Sample(model.to_model(clip), clips.rope_factor, caption)
+            Sample(model.to_model(clip), Positions(clips.scale_t), caption)
             for clip, caption in zip(clips.sparse, clips.captions, strict=True)
         )
+        half = tuple(
+            halved(Sample(model.to_model(clip), caption=caption), config.rope)
+            for caption, clip in enumerate(clips.whole)
+        )
         stills = tuple(Sample(model.to_model(still)) for still in clips.stills)
+        if half:  # the look has to be there at both sizes, or the motion branch would learn it at its own
+            stills = tuple(each for still in stills for each in (still, halved(still, config.rope)))
         mark = base_mark(model.guider.model_patcher, wan)
-        roles = head_roles(model, wan, mark, Sample(sparse[0].latent, clips.ends_factor), grid)
+        roles = head_roles(model, wan, mark, replace(sparse[0], positions=Positions(clips.ends_scale_t)), grid)
         branches = {
             name: BranchLora(heads, wan.dim, config.rank_of(name), seed=seed + number).to(model.device)
             for number, (name, heads) in enumerate(_reached(roles, config).items())
@@ -99,17 +122,20 @@ def tune_clips(
                 SPATIAL, stills, config.spatial_steps, config.learning_rate, level_weights=config.level_weights,
                 strengths={TEMPORAL: 0.0},
             ),
-            Stage(
-                TEMPORAL, sparse, config.temporal_steps, config.learning_rate, motion_weight=config.motion_weight,
-                motion_loss=config.motion_loss, level_weights=config.level_weights,
-                sigma_end=config.sigma_end, strengths={SPATIAL: look_on},
+            *(
+                Stage(
+                    TEMPORAL, samples, steps, config.learning_rate, motion_weight=config.motion_weight,
+                    motion_loss=config.motion_loss, level_weights=config.level_weights, sigma_end=config.sigma_end,
+                    strengths={SPATIAL: look_on},
+                )
+                for samples, steps in ((half, config.half_steps), (sparse, config.temporal_steps))
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
         key = run_key(model, clips, captions, config, seed, roles)
         checkpoint = checkpoint_file(key)
         drop_old(checkpoint)
-        history = _run(model, wan, branches, stages, config, seed, grid, checkpoint, key)
+        history = _run(model, wan, branches, stages, config, seed, most, checkpoint, key)
         about = {
             "base_model": str(wan), "base_fingerprint": write_mark(mark), "heads": str(roles),
             "reference_sha256": clips.frames_sha256, "clips": str(len(captions)),
@@ -117,12 +143,13 @@ def tune_clips(
             **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
         }  # fmt: skip
         names = [stage.branch for stage in stages]
+        steps = {name: sum(n for own, n in zip(names, history["steps"], strict=True) if own == name) for name in names}
         return Tuned(
-            {name: branches[name].cpu() for name in names}, roles, history["loss"],
-            dict(zip(names, history["best"], strict=True)),
+            {name: branches[name].cpu() for name in steps}, roles, history["loss"],
+            dict(zip(names, history["best"], strict=True)),  # of a branch's last stage
             {
-                name: {**about, **_about_branch(branches[name]), "steps": f"{steps:.0f}"}
-                for name, steps in zip(names, history["steps"], strict=True)
+                name: {**about, **_about_branch(branches[name]), "steps": f"{taken:.0f}"}
+                for name, taken in steps.items()
             },
             checkpoint,
         )  # fmt: skip
@@ -142,14 +169,14 @@ def _reached(roles: HeadRoles, config: TunerConfig) -> dict[str, Tensor]:
     return {SPATIAL: ~roles.temporal | every, TEMPORAL: roles.temporal | every}
 
 
-def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> dict[str, list[float]]:
+def _run(model, wan, branches, stages, config, seed, num_tokens, checkpoint, key) -> dict[str, list[float]]:
     total = sum(stage.steps for stage in stages)
     progress = comfy.utils.ProgressBar(total)
-    time_left = TimeLeft([(stage.steps, stage.samples[0].latent.shape[2]) for stage in stages])
+    time_left = TimeLeft([(stage.steps, stage.samples[0].latent[0, 0].numel()) for stage in stages])
     kept = "block"
 
     def ways() -> tuple[str, ...]:
-        return fitting(model.guider.model_patcher, wan, wan.num_blocks, grid.num_tokens)
+        return fitting(model.guider.model_patcher, wan, wan.num_blocks, num_tokens)
 
     def predict(x, sigma, sample):
         return model.velocity(x, sigma, sample, kept)
@@ -170,7 +197,7 @@ def _run(model, wan, branches, stages, config, seed, grid, checkpoint, key) -> d
     def report(done: Progress):
         comfy.model_management.throw_exception_if_processing_interrupted()
         at = sum(stage.steps for stage in stages[: done.stage]) + done.step
-        picture = ("JPEG", loss_picture(done.losses), 512) if done.step % 10 == 0 else None
+        picture = ("JPEG", loss_picture(done.losses), 512) if at % 10 == 0 else None
         progress.update_absolute(at, total, picture)
         held = "" if done.held_out is None else f", held out {done.held_out:.3f}"
         minutes = time_left.minutes(done.stage, done.step)

@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 import torch
 from torch import Tensor
 
 from ...vmt.errors import InputError
+from ...vmt.lora.positions import frame_scale
 from ...vmt.lora.presets import TunerConfig
-from ...vmt.lora.sparse_frames import auto_stride, num_sparse, rope_factor, sparse_latents, sparse_phases
+from ...vmt.lora.sparse_frames import auto_stride, num_sparse, sparse_latents, sparse_phases
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,17 @@ class CaptionedClip:
 
 @dataclass(frozen=True)
 class Clips:
-    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames. captions: of each thinned-out clip the
-    number, 0 of the reference. rope_factor: of the thinned-out ones, as it was chosen; ends_factor: the one that puts
-    their ends where the clip has them. frames_sha256: see `frames_hash`."""
+    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames, whole clips. captions: of each thinned-out
+    clip the number, 0 of the reference; whole ones are in that order. scale_t: of the positions of thinned-out ones, as
+    it was chosen; ends_scale_t: the one that puts their ends where the clip has them. frames_sha256: see `frames_hash`.
+    """
 
     sparse: list[Tensor]
     captions: list[int]
     stills: list[Tensor]
-    rope_factor: float
-    ends_factor: float = 1.0
+    scale_t: float
+    whole: list[Tensor] = field(default_factory=list)
+    ends_scale_t: float = 1.0
     frames_sha256: str = ""
 
 
@@ -55,7 +58,7 @@ def check_further(number: int, further: Tensor, frames: Tensor) -> None:
 
 
 def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed: int) -> Clips:
-    """Latents of the thinned-out clips, and of single frames of the first one, the reference.
+    """Latents of the thinned-out clips, of whole ones for half size, and of single frames of the first, the reference.
 
     Of video frames that are thinned out there are several phases; all clips at one phase come before the next, so that
     the first few are of different clips.
@@ -72,14 +75,18 @@ def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed:
         stays = sparse_latents(num, stride)
         choices, span = [slice(None)], 4 * int(stays[-1]) + 1  # video frames up to the last that stays
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
+    whole = [vae.encode(clip.frames[..., :3]) for clip in clips] if config.half_steps else []
     if not config.temporal_steps:
         choices, clips = choices[:1], clips[:1]  # by one the heads are told apart
     left = num_sparse(num, stride, config.sparse)
+    if whole and config.sparse == "latents":
+        sparse = [latent[:, :, stays] for latent in whole[: len(clips)]]
+    else:
+        sparse = [vae.encode(clip.frames[numbers, ..., :3])[:, :, stays] for numbers in choices for clip in clips]
     return Clips(
-        [vae.encode(clip.frames[numbers, ..., :3])[:, :, stays] for numbers in choices for clip in clips],
-        [caption for _ in choices for caption in range(len(clips))],
-        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], rope_factor(span, left, config.rope),
-        rope_factor(span, left, "ends"), frames_hash(frames),
+        sparse, [caption for _ in choices for caption in range(len(clips))],
+        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], frame_scale(span, left, config.rope), whole,
+        frame_scale(span, left, "ends"), frames_hash(frames),
     )  # fmt: skip
 
 

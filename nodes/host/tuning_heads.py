@@ -33,7 +33,7 @@ def head_roles(model: TuningPass, wan: WanSizes, mark: list[float], reference: S
         show_on_node("Telling spatial heads from temporal ones")
         noise = torch.randn(reference.latent.shape, generator=torch.Generator().manual_seed(0)).to(reference.latent)
         noisy = torch.lerp(reference.latent, noise, ROLES_SIGMA)
-        roles = model.head_roles(noisy, ROLES_SIGMA, reference.rope_factor, grid, seed=0)
+        roles = model.head_roles(noisy, ROLES_SIGMA, reference.positions, grid, seed=0)
         if grid.frames >= KEPT_FROM:
             roles = _keep_table(roles, wan, mark)
     logging.info(f"[VMT] {roles}")

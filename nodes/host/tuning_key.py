@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.presets import TunerConfig
+from .noisy_lora import told
 from .tuning_clips import Clips
 from .tuning_pass import TuningPass
 
@@ -22,8 +23,9 @@ def run_key(
     held = patcher.get_key_patches("diffusion_model.")  # first of each the weight without LoRAs, loaded or not
     weights = [_few(patches[0][0]) for name, patches in held.items() if name.endswith(MARKING)]
     loras = {name: _told(patches) for name, patches in sorted(patcher.patches.items())}
-    hashed = _hash(*clips.sparse, *clips.stills, *texts, *norms, *weights, roles.temporal)
-    return hashlib.sha256(f"{hashed} {loras} {config} {seed}".encode()).hexdigest()
+    noisy = [([*map(_told, tensors.values())], *rest) for tensors, *rest in told(patcher)]
+    hashed = _hash(*clips.sparse, *clips.whole, *clips.stills, *texts, *norms, *weights, roles.temporal)
+    return hashlib.sha256(f"{hashed} {loras} {noisy} {config} {seed}".encode()).hexdigest()
 
 
 def _hash(*tensors: Tensor) -> str:

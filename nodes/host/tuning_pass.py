@@ -13,6 +13,7 @@ from torch import Tensor
 from ...vmt.errors import InputError, StateError
 from ...vmt.flow_matching import velocity_from_clean
 from ...vmt.lora.head_roles import HeadRoles, assign_roles, head_ratio
+from ...vmt.lora.positions import AS_THEY_ARE, Positions
 from ...vmt.lora.tune import Sample
 from ...vmt.token_grid import TokenGrid
 from .capture import check_form, plain_attention, plain_block, plain_options
@@ -48,19 +49,19 @@ class TuningPass:
         """Velocity (noise - clean) of x (1,C,F,h,w), float32, with a gradient to the branches in the model.
 
         Args:
-            sample: what x is made of; says the caption and the places in time. kept: of `checkpoint.CHECKPOINTS`.
+            sample: what x is made of; says the caption and where its tokens sit. kept: of `checkpoint.CHECKPOINTS`.
         """
         wanted = torch.is_grad_enabled()
         with grad_scope(self.staged), torch.set_grad_enabled(wanted):
-            options = self._options(sample.rope_factor, lambda _, patch: checkpointed(patch, kept, self.staged))
+            options = self._options(sample.positions, lambda _, patch: checkpointed(patch, kept, self.staged))
             # Without a gradient to its input a block is not recorded as a whole, and could not be computed again.
             x = x.detach().clone().requires_grad_(wanted)
             return self._asked(x, sigma, options, sample.caption)
 
-    def head_roles(self, x: Tensor, sigma: float, rope_factor: float, grid: TokenGrid, seed: int) -> HeadRoles:
+    def head_roles(self, x: Tensor, sigma: float, positions: Positions, grid: TokenGrid, seed: int) -> HeadRoles:
         """What the heads of every block do, from one pass over x."""
         found: dict[int, tuple[Tensor, Tensor]] = {}
-        options = self._options(rope_factor, lambda block, patch: _looked_at(block, patch, grid, seed, found))
+        options = self._options(positions, lambda block, patch: _looked_at(block, patch, grid, seed, found))
         with torch.no_grad():
             self._asked(x, sigma, options)
         if not found:
@@ -78,14 +79,13 @@ class TuningPass:
         velocity = velocity_from_clean(x, clean.float(), sigma)
         return self.scale.enlarge([velocity])[0] if velocity.requires_grad else velocity
 
-    def _options(self, rope_factor: float, around: Callable[[int, Callable], Callable]) -> dict:
+    def _options(self, positions: Positions, around: Callable[[int, Callable], Callable]) -> dict:
         """A copy of the options for one pass. around: (number of a block, its patch) -> the patch to run instead."""
         options = plain_options(self.options)
         to = options["transformer_options"]
         to["optimized_attention_override"] = plain_attention  # faster ones have no gradient, or a wrong one
-        if rope_factor != 1:
-            own = to.get("rope_options") or {}
-            to["rope_options"] = {**own, "scale_t": rope_factor * own.get("scale_t", 1.0)}
+        if positions != AS_THEY_ARE:
+            to["rope_options"] = _moved(to.get("rope_options") or {}, positions)
         previous = to.get("patches_replace", {}).get("dit", {})
         for block in range(len(self.model.diffusion_model.blocks)):
             patch = around(block, previous.get(("double_block", block)) or plain_block)
@@ -117,6 +117,15 @@ def with_model(patcher, captions: list[list], latent: Tensor, work: Callable[[Tu
         torch.zeros_like(latent), latent, comfy.samplers.KSAMPLER(hold), torch.tensor([1.0]), disable_pbar=True
     )
     return held["result"]
+
+
+def _moved(own: dict, positions: Positions) -> dict:
+    """The host's `rope_options` for tokens at `positions` of a clip that `own` are set for."""
+    moved = {**own, "scale_t": positions.scale_t * own.get("scale_t", 1.0)}
+    for axis in "yx":
+        scale, shift = own.get(f"scale_{axis}", 1.0), own.get(f"shift_{axis}", 0.0)
+        moved |= {f"scale_{axis}": positions.scale * scale, f"shift_{axis}": positions.shift * scale + shift}
+    return moved
 
 
 def _named(caption: int) -> str:

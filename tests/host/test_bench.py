@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+import torch
 from clip_files import TEXT, VISION, write_clip
 from quick_runs import QUICK, SMALL
 
@@ -101,11 +102,15 @@ def kill_when_it_runs(server):
     server.process._process.kill()
 
 
-def test_further_prompts_cost_no_further_look_at_the_reference(server, tmp_path):
+def test_further_prompts_cost_no_further_look_at_the_reference(server, tmp_path, monkeypatch):
     first, second, other = bench_cases("single_object", 2, prompts=2)[:3]
     workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
     with BenchRuns(tmp_path, server=server, workflow=workflow) as runs:
+        for case in (first, second):
+            runs.make_unguided(case, other)
         told = [runs._made("balanced", load("balanced"), case, other)["nodes"] for case in (first, second)]
+        monkeypatch.setattr(runs, "_host", lambda: pytest.fail("an unguided video is made again"))
+        assert not torch.equal(*(runs._unguided(case, other) for case in (first, second)))
     looks = {"VAE Encode", "Windowed Inversion", "Extract AMF"}
     ran = [{api_graph.title(workflow, node) for node in nodes} & looks for nodes in told]
     assert ran == [looks, set()]

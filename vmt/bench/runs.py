@@ -216,6 +216,18 @@ class BenchRuns:
             figures["diversity"] = diversity([self.frames(name, case, further) for further in range(self._seeds)])
         return {**figures, **told["clip"], "seconds": told["seconds"]}
 
+    def make_unguided(self, case: Case, other: Case) -> None:
+        """The video of the case that its results are held against, if it is not there.
+
+        To be made before them: between a method's prompts it would make the host forget what it made of the reference.
+        One that cannot be made is told with the results.
+        """
+        try:
+            with telling_disk_full(self.folder):
+                self._made(FLOOR, load(FLOOR), case, other)
+        except Exception as error:
+            self._blame_case(error)
+
     def _unguided(self, case: Case, other: Case) -> torch.Tensor:
         """Frames of the case without guidance; the same tensor for all of its methods, so that what is measured of it
         is kept."""

@@ -263,6 +263,10 @@ def _run(options: argparse.Namespace, workflow: dict, methods: list[str], cases:
                 compute[category][name] = runs.compute(name, category, sound[:counted_on])
             # All prompts of a reference by one method before the next: the host keeps what it made of the reference.
             for _, group in groupby(enumerate(listed), lambda numbered: numbered[1].clip_name):
+                group = list(group)
+                for number, case in group:
+                    if any((name, case.name) in waiting for name in methods):
+                        runs.make_unguided(case, others[category][number])
                 for name, (number, case) in product(methods, group):
                     started = time.monotonic()
                     result = runs.result(name, case, others[category][number])

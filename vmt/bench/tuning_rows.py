@@ -13,15 +13,21 @@ from .fake_wan import TEXT_TOKENS, Cost, FakeWan
 from .methods import (
     decoupled_lora_every_frame,
     decoupled_lora_every_head,
+    decoupled_lora_half_alone,
+    decoupled_lora_no_half,
     decoupled_lora_no_spatial,
+    decoupled_lora_whole_size,
     dual_path,
     plain_lora,
 )
 
 WHOLE_CLIP = TunerConfig(**plain_lora.OPTIONS)
-METHODS = {  # of the bench, with the steps of the preset standard
+METHODS = {  # of the bench, with the steps that they have by the preset standard
     "whole_clip": WHOLE_CLIP,
     "dual_path": TunerConfig(**dual_path.OPTIONS),
+    "whole_size": TunerConfig(**decoupled_lora_whole_size.OPTIONS),
+    "half_alone": TunerConfig(**decoupled_lora_half_alone.OPTIONS),
+    "no_half": TunerConfig(**decoupled_lora_no_half.OPTIONS),
     "every_frame": TunerConfig(**decoupled_lora_every_frame.OPTIONS),
     "every_head": TunerConfig(**decoupled_lora_every_head.OPTIONS),
     "no_spatial": TunerConfig(**decoupled_lora_no_spatial.OPTIONS),
@@ -42,32 +48,37 @@ def tuned(
     temporal = shape.heads if config.heads == "all" else max(1, round(shape.heads / 2))
     spatial = shape.heads if config.heads == "all" else max(1, shape.heads - temporal)
     look = (spatial, config.rank_of(SPATIAL))
-    stages = [
-        (1, config.spatial_steps, look, None),
-        (
-            num_sparse(num_frames, stride, config.sparse), config.temporal_steps, (temporal, config.rank_of(TEMPORAL)),
-            look if config.spatial_on and config.spatial_steps else None,
-        ),
-    ]  # fmt: skip
+    frames = num_sparse(num_frames, stride, config.sparse)
+    whole, half = (tuple(-(-side // pixels) for side in size) for pixels in (8, 16))  # in latent cells
+    motion = (temporal, config.rank_of(TEMPORAL))
+    beside = look if config.spatial_on and config.spatial_steps else None
+    stages = [  # latent frames, sizes that take turns, steps, what learns and what stands
+        (1, (whole, half) if config.half_steps else (whole,), config.spatial_steps, look, None),
+        ((num_frames - 1) // 4 + 1, (half,), config.half_steps, motion, beside),
+        ((frames - 1) // 4 + 1, (whole,), config.temporal_steps, motion, beside),
+    ]
     total = Cost()
-    for frames, steps, trained, beside in stages:
-        if steps:
-            step, held_out = _passes(shape, frames, size, text_tokens, trained, beside, kept)
-            looks = -(-steps // TuneConfig.check_every)  # one at the last step too
-            total = total + step * steps + held_out * (HELD_OUT * looks)
+    for latent_frames, sizes, steps, trained, beside in stages:
+        looks = HELD_OUT * -(-steps // TuneConfig.check_every)  # one at the last step too
+        for number, cells in enumerate(sizes):
+            taken, looked = ((n + len(sizes) - 1 - number) // len(sizes) for n in (steps, looks))
+            if taken:
+                step, look_again = _passes(shape, (latent_frames, *cells), text_tokens, trained, beside, kept)
+                total = total + step * taken + look_again * looked
     return total
 
 
 @cache
 def _passes(
-    shape: WanShape, frames: int, size: tuple[int, int], text_tokens: int, trained: tuple[int, int],
+    shape: WanShape, latent: tuple[int, int, int], text_tokens: int, trained: tuple[int, int],
     beside: tuple[int, int] | None, kept: str,
 ) -> tuple[Cost, Cost]:  # fmt: skip
     """A step of training and a pass without one; counted once for all presets, which differ in their number.
 
-    trained, beside: heads and rank of the branch that learns and of one that only stands.
+    latent: its frames, height and width. trained, beside: heads and rank of the branch that learns and of one that only
+    stands.
     """
-    wan = FakeWan(shape, ((frames - 1) // 4 + 1, *(side // 8 for side in size)), text_tokens)
+    wan = FakeWan(shape, latent, text_tokens)
     return wan.tuning_step(*trained, kept, beside), wan.tuning_look(*trained, beside)
 
 

@@ -11,7 +11,8 @@ from . import api_graph
 from .demo_graph import DemoGraph
 
 TUNER_NODE = "tuner"
-AS_PRESET = {**asdict(TunerConfig()), "spatial_steps": -1, "temporal_steps": -1, "learning_rate": 0.0}
+STEPS = ("spatial_steps", "half_steps", "temporal_steps")
+AS_PRESET = {**asdict(TunerConfig()), **dict.fromkeys(STEPS, -1), "learning_rate": 0.0}
 TUNER = {
     "preset": "standard", "seed": 0, "motion_strength": 1.0, "appearance_strength": 0.0,
     "filename_prefix": "loras/reference",

@@ -14,6 +14,7 @@ from ..whole_file import whole_file
 from .branches import BranchLora
 
 PREFIX = "diffusion_model."
+LEARNED_ABOVE = "setting_sigma_end"  # among what a file says of itself
 
 
 def state_dict(branch: BranchLora, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
@@ -27,6 +28,23 @@ def state_dict(branch: BranchLora, dtype: torch.dtype = torch.float16) -> dict[s
         tensors[f"{base}.lora_up.weight"] = up.to("cpu", dtype).contiguous()
         tensors[f"{base}.alpha"] = torch.tensor(float(branch.rank))
     return tensors
+
+
+def read_branch(tensors: dict[str, Tensor]) -> BranchLora:
+    """The branch of a `state_dict`, float32; as of one head that has all channels, for zeros stand where others are."""
+    downs = {key.removesuffix(".lora_down.weight"): t for key, t in tensors.items() if key.endswith("down.weight")}
+    blocks = [int(base.removeprefix(f"{PREFIX}blocks.").split(".")[0]) for base in downs]
+    has = torch.zeros(max(blocks) + 1, 1, dtype=torch.bool)
+    has[blocks] = True
+    rank, channels = next(iter(downs.values())).shape
+    branch = BranchLora(has, channels, rank)
+    with torch.no_grad():
+        for key, part in branch.parts.items():
+            block, name = key.split("_")
+            base = f"{PREFIX}blocks.{block}.self_attn.{name}"
+            part.down.copy_(tensors[f"{base}.lora_down.weight"])
+            part.up.copy_(tensors[f"{base}.lora_up.weight"] * (tensors[f"{base}.alpha"] / rank))
+    return branch
 
 
 def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
@@ -46,6 +64,14 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
             f"{path.name} cannot be written ({error.strerror or error}); a folder with room that may be written to is "
             "needed. Free some space, or change the file name's folder; what was learned is kept for the next run."
         ) from error
+
+
+def learned_above(about: dict[str, str]) -> float:
+    """The lowest noise level that a motion LoRA learned at, by what its file says; 0 if it does not."""
+    try:
+        return min(1.0, max(0.0, float(about.get(LEARNED_ABOVE, 0))))
+    except ValueError:
+        return 0.0
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..errors import InputError, check_choice
 from .branches import SPATIAL
 from .losses import DIRECTIONS, WEIGHTS
-from .sparse_frames import ROPES, SPARSE
+from .positions import ROPES
+from .sparse_frames import SPARSE
 
 HEADS = ("decoupled", "all")
 
@@ -17,22 +18,23 @@ class TunerConfig:
     """Source of the fields: Follow-Your-Motion, section 3, arXiv:2506.05207; numbers of steps and rates are ours."""
 
     spatial_steps: int = 150  # on single frames; 0: no appearance branch
-    temporal_steps: int = 400  # on the sparse clip; 0: no motion branch
+    temporal_steps: int = 80  # on the sparse clip
     rank: int = 16
     heads: str = "decoupled"  # "all": both branches reach every head, as in MotionDirector's dual path
     learning_rate: float = 2e-3
     stride: int = 0  # every so many frames; 0: about as many latent frames as 17 video frames have
     stills: int = 8  # single frames to learn the look from
     phases: int = 3  # of thinned-out video frames: clips, each moved a little in time
-    rope: str = "ends"  # where sparse frames sit, see `sparse_frames.rope_factor`
+    rope: str = "ends"  # where tokens of sparse frames and of a half-size clip sit, see `positions.py`
     motion_weight: float = 1.0
     motion_loss: str = "signed"
     level_weights: str = "flat"
     spatial_on: bool = True  # in the temporal stage; off is what the public code does by accident
-    sigma_end: float = 0.0  # lowest noise level that motion is learned at
+    sigma_end: float = 0.8  # lowest noise level that motion is learned at
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
     appearance_rank: int = 0  # of the appearance branch; 0: as rank
     sparse: str = "latents"  # what is thinned out; "frames": those of the video, as published
+    half_steps: int = 250  # before those, on every frame at half the height and width
 
     def __post_init__(self):
         check_choice("heads", self.heads, HEADS)
@@ -45,11 +47,17 @@ class TunerConfig:
                 f"Motion was to be learned down to noise level {self.sigma_end}; 0 or more, and less than 1, is "
                 "allowed. Change sigma_end."
             )
-        if self.spatial_steps < 0 or self.temporal_steps < 0 or self.spatial_steps + self.temporal_steps == 0:
+        steps = (self.spatial_steps, self.half_steps, self.temporal_steps)
+        if min(steps) < 0 or sum(steps) == 0:
             raise InputError(
-                f"{self.spatial_steps} spatial and {self.temporal_steps} temporal steps were asked for; neither may be "
-                "below 0, and one must be above. Raise one of them."
+                f"{self.spatial_steps} spatial, {self.half_steps} half-size and {self.temporal_steps} temporal steps "
+                "were asked for; none may be below 0, and one must be above. Raise one of them."
             )
+
+    @property
+    def motion_steps(self) -> int:
+        """0: there is no motion branch."""
+        return self.half_steps + self.temporal_steps
 
     def rank_of(self, branch: str) -> int:
         """The rank of the branch of that name, SPATIAL or TEMPORAL."""
@@ -57,7 +65,7 @@ class TunerConfig:
 
 
 PRESETS = {
-    "draft": TunerConfig(spatial_steps=60, temporal_steps=120),
+    "draft": TunerConfig(spatial_steps=60, half_steps=100, temporal_steps=30),
     "standard": TunerConfig(),
-    "thorough": replace(TunerConfig(), spatial_steps=400, temporal_steps=1200, learning_rate=1e-3),
+    "thorough": TunerConfig(spatial_steps=400, half_steps=750, temporal_steps=240, learning_rate=1e-3),
 }

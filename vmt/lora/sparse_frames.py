@@ -1,9 +1,7 @@
-"""Sparse motion sampling: a clip thinned out in time for training, and where its latent frames sit in the full one.
+"""Sparse motion sampling: a clip thinned out in time for training.
 
 Source: Follow-Your-Motion, section 3.4, arXiv:2506.05207. The paper does not say which frames are taken and its public
-code takes none out; here they are evenly spread and begin with the first. Its factor F / F_s counts frames; rotary
-positions count latent frames, of which the first stands for one video frame, so the factor that puts both ends where
-the full clip has them is (F_lat - 1) / (F_s,lat - 1).
+code takes none out; here they are evenly spread and begin with the first.
 
 What is thinned out may be the clip's latent, or, as in the paper, its video frames before the VAE. A latent frame holds
 four video frames and how things move among them: of thinned-out video frames, faster than in any video that is sampled
@@ -19,7 +17,6 @@ from torch import Tensor
 
 from ..errors import InputError, check_choice
 
-ROPES = ("ends", "tokens", "none")
 SPARSE = ("latents", "frames")  # what is thinned out
 TRIES = 16  # for each phase that is wanted: of few frames there are fewer phases than that
 
@@ -103,18 +100,3 @@ def sparse_phases(num_frames: int, stride: int, number: int, rng: Random) -> lis
 def auto_stride(num_frames: int) -> int:
     """The stride that leaves about 17 frames, the paper's number, and at least 5."""
     return max(1, min(round((num_frames - 1) / 16), (num_frames - 1) // 4))
-
-
-def rope_factor(num_frames: int, num_sparse: int, rope: str = "ends") -> float:
-    """What latent frame numbers of the sparse clip are multiplied by; 1 or more.
-
-    Args:
-        num_frames, num_sparse: video frames of both, each 4n+1; a single frame has no second to place and gives 1.
-        rope: "ends": both ends sit where the full clip has them; "tokens": the paper's ratio, of latent frames; "none":
-            frames sit close together, 1.
-    """
-    check_choice("rope", rope, ROPES)
-    latent, sparse = (num_frames - 1) // 4 + 1, (num_sparse - 1) // 4 + 1
-    if rope == "none" or sparse == 1:
-        return 1.0
-    return (latent - 1) / (sparse - 1) if rope == "ends" else latent / sparse

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -21,9 +21,11 @@ from torch import Tensor
 
 from ..errors import StateError
 from ..flow_matching import noised
+from ..half_size import half_clean, half_level
 from ..whole_file import whole_file
 from .branches import BranchLora
 from .losses import direction_loss, level_weights, sigma_levels
+from .positions import AS_THEY_ARE, Positions, half_positions
 
 HELD_OUT = 4  # draws of sample, noise and level that are never trained on
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, modulo 1, lie most evenly
@@ -33,12 +35,19 @@ HISTORY = ("losses", "looks", "steps", "bests")  # of a run, kept in its checkpo
 
 @dataclass(frozen=True)
 class Sample:
-    """latent: (1,C,F,h,w) float32 in the model's scale. rope_factor: times its latent frame numbers. caption: number of
-    the text that the model is asked under."""
+    """latent: (1,C,F,h,w) float32 in the model's scale. positions: of its tokens. caption: number of the text that the
+    model is asked under. half: it has half the height and width, and is noised as much as a whole one at a level is."""
 
     latent: Tensor
-    rope_factor: float = 1.0
+    positions: Positions = AS_THEY_ARE
     caption: int = 0
+    half: bool = False
+
+
+def halved(sample: Sample, rope: str = "ends") -> Sample:
+    """It at half the height and width. rope: see `half_positions`."""
+    where = half_positions(sample.positions.scale_t, rope)
+    return replace(sample, latent=half_clean(sample.latent), positions=where, half=True)
 
 
 @dataclass(frozen=True)
@@ -197,7 +206,7 @@ def _loss(stage: Stage, predict: Predict, share: float, generator: torch.Generat
 def _loss_at(
     stage: Stage, predict: Predict, sample: Sample, sigma: float, weight: float, generator: torch.Generator
 ) -> Tensor:
-    clean = sample.latent
+    clean, sigma = sample.latent, half_level(sigma) if sample.half else sigma
     noise = torch.randn(clean.shape, generator=generator).to(clean)
     target = noise - clean
     said = predict(noised(clean, noise, sigma), sigma, sample).float()

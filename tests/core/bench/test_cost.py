@@ -100,7 +100,7 @@ def test_tuning_counts_every_step(small):
 
     Nothing is asked of the first of the 4 blocks' input, so the pass back counts one less.
     """
-    config = TunerConfig(spatial_steps=60, temporal_steps=25, stride=1)
+    config = TunerConfig(spatial_steps=60, half_steps=0, temporal_steps=25, stride=1)
     found = tuned(small.shape, 9, (128, 128), config, "none")
     assert found.forwards == 85 + 4 * 4 and found.backwards == 85 * 3 / 4
     again = tuned(small.shape, 9, (128, 128), config, "block")
@@ -111,12 +111,24 @@ def test_thinned_clips_cost_less_a_step_than_their_share_of_frames():
     """Attention grows with the square: of 81 frames 17 are a fourth in tokens, and less than that in operations."""
     shape, size = WanShape(1536, 8960, 2), (480, 832)
     costs = rows(shape, 81, size, "selective")
-    step = TunerConfig(spatial_steps=0)
+    step = TunerConfig(spatial_steps=0, half_steps=0, temporal_steps=400)
     thinned, whole = (tuned(shape, 81, size, config, "selective") for config in (step, WHOLE_CLIP))
     assert thinned.flops < 5 / 21 * whole.flops
     assert costs["tune_whole_clip"].flops == whole.flops
     assert costs["tune_draft"].flops < costs["tune_standard"].flops < costs["tune_thorough"].flops
     assert costs["tune_whole_clip"].flops > 4 * costs["tune_standard"].flops
+
+
+def test_steps_at_half_size_are_counted_at_half_size(small):
+    """Single frames in turn at both sizes, the first at the whole one; looks likewise."""
+    config = TunerConfig(spatial_steps=5, half_steps=30, temporal_steps=0)
+    found = tuned(small.shape, 9, (128, 128), config, "none")
+    single, half_single, half = (FakeWan(small.shape, latent) for latent in ((1, 16, 16), (1, 8, 8), (3, 8, 8)))
+    look = (1, config.rank)
+    singles = [(wan.tuning_step(*look), wan.tuning_look(*look)) for wan in (single, half_single)]
+    step, passed = half.tuning_step(1, 16, "none", look), half.tuning_look(1, 16, look)
+    first, second = ((a.flops * steps + b.flops * 2) for (a, b), steps in zip(singles, (3, 2), strict=True))
+    assert found.flops == first + second + 30 * step.flops + 2 * 4 * passed.flops
 
 
 def test_tuning_stands_in_the_report(capsys):
@@ -139,7 +151,7 @@ def test_the_demo_has_captions_of_16_tokens():
 
 
 def test_the_look_that_stands_while_the_motion_is_learned_is_run(small):
-    config = TunerConfig(spatial_steps=50, temporal_steps=50, stride=1)
+    config = TunerConfig(spatial_steps=50, half_steps=0, temporal_steps=50, stride=1)
     on, off = (tuned(small.shape, 9, (128, 128), replace(config, spatial_on=on), "none") for on in (True, False))
     alone = tuned(small.shape, 9, (128, 128), replace(config, spatial_steps=0), "none")
     wan = FakeWan(small.shape, (3, 16, 16))

@@ -26,7 +26,9 @@ def counted():
         graph = load(name).graph(demo)
         given = graph[api_graph.only(graph, "VMT_TunerOptions")]["inputs"]
         preset = PRESETS[graph[api_graph.only(graph, "VMT_DecoupledLoraTuner")]["inputs"]["preset"]]
-        told = {key: value for key, value in given.items() if key not in ("temporal_steps", "learning_rate")}
+        told = {
+            key: value for key, value in given.items() if key not in ("half_steps", "temporal_steps", "learning_rate")
+        }
         config = TunerConfig(**{**told, "spatial_steps": given["spatial_steps"] % (preset.spatial_steps + 1)})
         reached = {TEMPORAL: temporal, SPATIAL: ~temporal}
         counts = []

@@ -100,9 +100,10 @@ class Runs:
     """What the command needs of `BenchRuns`, without a host; the second case fails."""
 
     asked: ClassVar[list] = []
+    made: ClassVar[list] = []  # of results and of the videos that they are held against
 
     def __init__(self, folder, half, workflow, seeds, clip, tables, judge_again):
-        pass
+        self.made.clear()
 
     def __enter__(self):
         return self
@@ -110,7 +111,12 @@ class Runs:
     def __exit__(self, *_):
         pass
 
+    def make_unguided(self, case, other):
+        self.made.append(("unguided", case.name))
+
     def result(self, name, case, other):
+        if name != "unguided":
+            self.made.append((name, case.name))
         self.asked.append((name, case.name, other.motion.name != case.motion.name))
         return Result(None, "the frames are gone") if case.number == 1 else Result({**FIGURES})
 
@@ -196,6 +202,15 @@ class TestCommand:
         assert "counting" not in printed.err
         rows = [line for line in printed.out.splitlines() if line.startswith("| ")]
         assert rows[2].endswith("| 5.00 |") and rows[3].endswith("| – |")
+
+    def test_nothing_comes_between_the_prompts_of_a_reference(self, tmp_path, monkeypatch):
+        """The host would forget what a method made of it; so videos to compare with are made before."""
+        monkeypatch.setattr(transfer, "BenchRuns", Runs)
+        monkeypatch.setattr(transfer.host_tree, "current", lambda: tmp_path)
+        options = ["--methods", "free", "--no-controls", "--category", "camera", "--cases", "2", "--prompts", "2"]
+        assert command.main(["transfer", *options, "--out", str(tmp_path / "o")]) == 0
+        cases = [[f"camera-{number:03}", f"camera-{number:03}-prompt1"] for number in (0, 1)]
+        assert Runs.made == [(name, case) for pair in cases for name in ("unguided", "free") for case in pair]
 
     def test_every_case_is_a_dot(self, tmp_path, monkeypatch):
         pytest.importorskip("matplotlib")

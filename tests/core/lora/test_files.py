@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file
 
 from vmt.errors import InputError
-from vmt.lora.branches import BranchLora
-from vmt.lora.files import read, state_dict, write
+from vmt.lora.branches import PARTS, BranchLora
+from vmt.lora.files import learned_above, read, read_branch, state_dict, write
 
 HEADS = torch.tensor([[True, False], [True, False]])
 
@@ -32,6 +32,25 @@ def test_the_loaders_formula_gives_the_branchs_update():
     down, up, alpha = (tensors[f"{base}.{name}"] for name in ("lora_down.weight", "lora_up.weight", "alpha"))
     change = x @ (up @ down * (alpha / len(down))).T
     torch.testing.assert_close(change, lora.add_to(torch.zeros(3, 8), x, 1, "q"))
+
+
+def test_a_branch_that_is_read_adds_what_the_written_one_did():
+    heads = torch.tensor([[True, False], [False, False], [False, True]])  # of the second block it reaches none
+    lora, x = BranchLora(heads, 8, 2), torch.randn(3, 8)
+    for part in lora.parts.values():
+        torch.nn.init.normal_(part.up)
+    again = read_branch(state_dict(lora, torch.float32))
+    assert again.parts.keys() == lora.parts.keys()
+    for block in range(3):
+        for part in PARTS:
+            torch.testing.assert_close(again.add_to(x, x, block, part), lora.add_to(x, x, block, part))
+
+
+@pytest.mark.parametrize(
+    ("told", "level"), [({}, 0), ({"setting_sigma_end": "0.8"}, 0.8), ({"setting_sigma_end": "some"}, 0)]
+)
+def test_levels_that_were_learned(told, level):
+    assert learned_above(told) == level
 
 
 def test_written_whole_and_read_back(tmp_path):

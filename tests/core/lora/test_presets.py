@@ -8,8 +8,9 @@ from vmt.lora.presets import TunerConfig
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"spatial_steps": 0, "temporal_steps": 0}, "0 spatial and 0 temporal steps"),
+        ({"spatial_steps": 0, "half_steps": 0, "temporal_steps": 0}, "0 spatial, 0 half-size and 0 temporal steps"),
         ({"temporal_steps": -1}, "-1 temporal steps"),
+        ({"half_steps": -1}, "-1 half-size"),
         ({"sigma_end": 1.0}, "down to noise level 1.0"),
         ({"sigma_end": -0.1}, "down to noise level -0.1"),
         ({"heads": "none"}, "heads"),

@@ -3,14 +3,11 @@
 from random import Random
 
 import pytest
-import torch
 
-from vmt.demo.wan_dit import rope_angles
 from vmt.errors import InputError
 from vmt.lora.sparse_frames import (
     auto_stride,
     num_sparse,
-    rope_factor,
     sparse_frames,
     sparse_latents,
     sparse_phases,
@@ -52,27 +49,6 @@ def test_phases_differ(frames, stride, number):
 def test_of_every_frame_there_is_one_phase():
     assert [chosen.tolist() for chosen in sparse_phases(33, 1, 3, Random(0))] == [list(range(33))]
     assert len(sparse_phases(33, 2, 16, Random(0))) == 3, "even, earlier and later"
-
-
-@pytest.mark.parametrize(
-    "full, sparse, factor", [(81, 17, 5.0), (33, 9, 4.0), (33, 17, 2.0), (81, 81, 1.0), (33, 1, 1.0)]
-)
-def test_latent_frames_sit_where_the_full_clip_has_them(full, sparse, factor):
-    """Rotations of the sparse clip's latent frames are exactly those of their counterparts in the full clip."""
-    assert rope_factor(full, sparse) == factor
-    num = (sparse - 1) // 4 + 1
-    whole = rope_angles((full - 1) // 4 + 1, 2, 3, 128).view(-1, 6, 64)
-    places = torch.arange(num) * factor
-    taken = rope_angles(1, 2, 3, 128).view(1, 6, 64).repeat(num, 1, 1)
-    time = 128 - 4 * (128 // 6)
-    angles = places[:, None].double() / 10000 ** (torch.arange(0, time, 2).double() / time)
-    taken[..., : time // 2] = angles[:, None].float()
-    assert torch.equal(taken, whole[places.long()])
-
-
-def test_other_factors():
-    assert rope_factor(81, 17, "tokens") == 21 / 5
-    assert rope_factor(81, 17, "none") == 1
 
 
 @pytest.mark.parametrize("frames, left", [(5, 5), (9, 9), (17, 17), (33, 17), (49, 17), (81, 17), (121, 17)])

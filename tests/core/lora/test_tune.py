@@ -12,13 +12,15 @@ import torch
 from safetensors.torch import save
 
 from vmt.errors import StateError
+from vmt.half_size import half_level
 from vmt.lora.branches import PARTS, BranchLora
 from vmt.lora.files import read
 from vmt.lora.losses import sigma_levels
+from vmt.lora.positions import Positions
 from vmt.lora.tune import Sample, Stage, TuneConfig, hash_of, held_out_loss, level_share, tune
 
 BASE = torch.randn(8, 8, generator=torch.Generator().manual_seed(9)) * 0.3
-CLIP = Sample(torch.randn(1, 8, 3, 2, 2, generator=torch.Generator().manual_seed(1)), 2.0)
+CLIP = Sample(torch.randn(1, 8, 3, 2, 2, generator=torch.Generator().manual_seed(1)), Positions(2.0))
 FRAME = Sample(torch.randn(1, 8, 1, 2, 2, generator=torch.Generator().manual_seed(2)))
 CONFIG = TuneConfig(check_every=5, save_every=4, patience=0)
 
@@ -97,6 +99,18 @@ class TestTuning:
             tune(branches, [Stage("spatial", (FRAME,), 40, sigma_end=end)], partial(watched, branches), CONFIG)
         assert min(seen[: len(seen) // 2]) < 0.7 <= min(seen[len(seen) // 2 :]) < 0.8
 
+    def test_half_a_clip_is_noised_as_much_as_a_whole_one_at_the_level(self):
+        told = {}
+
+        def watched(x, sigma, sample):
+            told.setdefault(sample.half, []).append(sigma)
+            return predict(branches, x, sigma, sample)
+
+        for sample in (FRAME, replace(FRAME, half=True)):
+            branches = new_branches()
+            tune(branches, [Stage("spatial", (sample,), 6)], watched, CONFIG)
+        assert told[True] == [half_level(sigma) for sigma in told[False]] and max(told[True]) < max(told[False])
+
     def test_learns(self):
         branches = new_branches()
         stage = Stage("spatial", (FRAME,), 150, lr=0.02)
@@ -109,7 +123,7 @@ class TestTuning:
         seen = set()
 
         def watched(x, sigma, sample):
-            seen.add((x.shape[2], sample.rope_factor, sample.caption))
+            seen.add((x.shape[2], sample.positions.scale_t, sample.caption))
             return x * sum(parameter.sum() for parameter in branches["spatial"].parameters())
 
         branches = new_branches()
@@ -332,6 +346,7 @@ from pathlib import Path
 sys.path[:0] = [{tests!r}, {clone!r}]
 from functools import partial
 from test_tune import CONFIG, new_branches, predict, stages
+from vmt.lora.positions import Positions
 from vmt.lora.tune import tune
 
 branches, steps = new_branches(), []

@@ -21,7 +21,10 @@ def tuning(graph):
     """tuning(**changes) -> nodes with "tuned" the last; options=None leaves Tuner Options out."""
 
     def nodes(model=("model", 0), options=(), **changes):
-        settings = {"spatial_steps": 3, "temporal_steps": 4, "learning_rate": 0.01, "rank": 4, "stride": 2, "stills": 2}
+        settings = {
+            "spatial_steps": 3, "half_steps": 2, "temporal_steps": 2, "learning_rate": 0.01, "rank": 4, "stride": 2,
+            "stills": 2,
+        }  # fmt: skip
         more = {
             "phases": 2,
             "heads": "decoupled",
@@ -30,7 +33,7 @@ def tuning(graph):
             "motion_loss": "signed",
             "level_weights": "flat",
             "spatial_on": True,
-            "sigma_end": 0.0,
+            "sigma_end": 0.8,
             "appearance_rank": 0,
             "sparse": "latents",
         }

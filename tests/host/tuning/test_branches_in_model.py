@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vmt.lora import sparse_frames
-from vmt.lora.tune import Sample
+from vmt.lora.positions import Positions, frame_scale
+from vmt.lora.tune import Sample, halved
 
 LEVEL = 0.8
 PLAIN = Sample(torch.empty(0))  # of which a pass reads caption and places in time
@@ -38,6 +38,28 @@ def learn(model, given, pack):
 @pytest.fixture
 def branches_in(pack):
     return pack("nodes.host.lora_branches").branches_in
+
+
+@pytest.fixture
+def rotations(learn):
+    """rotations(*(x, sample)) -> what the host turns the tokens of each by."""
+
+    def work(held, branches, asked):
+        seen = []
+
+        def look(args, extra):
+            seen.append(args["pe"].clone())
+            return extra["original_block"](args)
+
+        held.options.setdefault("transformer_options", {}).setdefault("patches_replace", {})["dit"] = {
+            ("double_block", 0): look
+        }
+        with torch.no_grad():
+            for x, sample in asked:
+                held.velocity(x, LEVEL, sample)
+        return seen
+
+    return lambda *asked: learn(lambda held, branches: work(held, branches, asked))
 
 
 def clip(seed=4, frames=3):
@@ -132,30 +154,23 @@ def test_stock_loader_gives_what_the_branches_gave(learn, branches_in, model, pa
 
 
 @pytest.mark.parametrize("factor", [2.0, 4.0])
-def test_sparse_frames_sit_exactly_where_the_full_clip_has_them(learn, factor):
+def test_sparse_frames_sit_exactly_where_the_full_clip_has_them(rotations, factor):
     """Rotations that the host gives the thinned-out clip, against those of the full clip's latent frames."""
-
-    def work(held, branches):
-        seen = []
-
-        def look(args, extra):
-            seen.append(args["pe"].clone())
-            return extra["original_block"](args)
-
-        held.options.setdefault("transformer_options", {}).setdefault("patches_replace", {})["dit"] = {
-            ("double_block", 0): look
-        }
-        full = 2 * int(factor) + 1
-        with torch.no_grad():
-            held.velocity(clip(frames=full), LEVEL, PLAIN)
-            held.velocity(clip(frames=3), LEVEL, replace(PLAIN, rope_factor=factor))
-        return full, seen
-
-    full, (whole, sparse) = learn(work)
-    per_frame = 16
+    full, per_frame = 2 * int(factor) + 1, 16
+    whole, sparse = rotations((clip(frames=full), PLAIN), (clip(frames=3), replace(PLAIN, positions=Positions(factor))))
     counterparts = whole.unflatten(1, (full, per_frame))[:, :: int(factor)]
     assert torch.equal(sparse.unflatten(1, (3, per_frame)), counterparts)
-    assert sparse_frames.rope_factor(4 * (full - 1) + 1, 9) == factor
+    assert frame_scale(4 * (full - 1) + 1, 9) == factor
+
+
+def test_tokens_of_half_a_clip_sit_exactly_in_the_middle_of_those_that_they_stand_for(rotations):
+    """Turned twice by the middle is turned once by each of two opposite corners."""
+    half, close = (halved(Sample(clip()), rope) for rope in ("ends", "none"))
+    whole, half, close = rotations((clip(), PLAIN), (half.latent, half), (close.latent, close))
+    whole, half, close = whole.unflatten(1, (3, 4, 4)), half.unflatten(1, (3, 2, 2)), close.unflatten(1, (3, 2, 2))
+    by_each = whole[:, :, ::2, ::2] @ whole[:, :, 1::2, 1::2]
+    torch.testing.assert_close(half @ half, by_each, rtol=1e-5, atol=1e-5)
+    assert (close @ close - by_each).abs().max() > 0.5
 
 
 def test_float16_gradients_are_those_of_float32(learn, branches_in, model, executor, graph, given, host, write_tiny):

@@ -62,7 +62,7 @@ def test_every_clip_is_learned_under_its_own_caption(tune_on, asked, pack, monke
         return noisy(clean, noise, sigma)
 
     monkeypatch.setattr(tune, "noised", watched)
-    tune_on(2, seed=31, options={"spatial_steps": 0, "temporal_steps": 24, "stride": 2, "phases": 1})
+    tune_on(2, seed=31, options={"spatial_steps": 0, "half_steps": 0, "temporal_steps": 24, "stride": 2, "phases": 1})
     passes = asked[-len(told) :]
     assert len(told) >= 24
     of_clip = {}
@@ -88,7 +88,7 @@ def test_runs_with_other_further_clips_are_other_runs(tune_on, clips, captions, 
     run_key = tuning.run_key
     monkeypatch.setattr(tuning, "run_key", lambda *args: keys.append(run_key(*args)) or keys[-1])
     for give in ({}, {"clip 1": clips["clip 1"] * 0.9}, {"caption 1": captions["caption 2"]}, {"filename": 0}):
-        tune_on(1, give=give, seed=34, options={"spatial_steps": 0, "temporal_steps": 1})
+        tune_on(1, give=give, seed=34, options={"spatial_steps": 0, "half_steps": 1, "temporal_steps": 1})
     assert len(set(keys)) == 3 and keys[3] == keys[0]
 
 

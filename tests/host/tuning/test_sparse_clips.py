@@ -33,7 +33,7 @@ def test_thinned_out_latents_are_those_of_the_whole_clip(encoded, frames, stride
         with torch.inference_mode():
             whole = vae.encode(frames.roll(number, -1))
         assert torch.equal(latent, whole[:, :, stays])
-    assert clips.rope_factor == clips.ends_factor == (1 if stride == 1 else 3)
+    assert clips.scale_t == clips.ends_scale_t == (1 if stride == 1 else 3)
 
 
 def test_thinned_out_frames_are_encoded_by_themselves(encoded, frames):
@@ -43,4 +43,4 @@ def test_thinned_out_frames_are_encoded_by_themselves(encoded, frames):
     with torch.inference_mode():
         whole = vae.encode(frames)
     assert not torch.allclose(clips.sparse[0][:, :, 1], whole[:, :, 2], atol=0.01)
-    assert (clips.rope_factor, clips.ends_factor) == (1, 7 / 4)
+    assert (clips.scale_t, clips.ends_scale_t) == (1, 7 / 4)

@@ -1,0 +1,61 @@
+"""A motion LoRA in a model at the noise levels that it learned, and not below them, where it would bring the look.
+
+A patched weight stays for a whole run. So the updates are added to what the projections give, as while they were
+learned; by patched methods and not by hooks that come and go, for a block that is computed again for a gradient is
+run after the pass that it belongs to.
+"""
+
+from functools import partial
+
+import comfy.sd
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ...vmt.lora.files import read_branch
+
+KEY = "vmt_noisy_lora"
+
+
+def with_motion_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_end: float):
+    """A clone with that LoRA where it learned: at noise levels from `sigma_end` up, or by the host's loader, if at all.
+
+    Args:
+        tensors: as in a file. sigma_end: 0 for one that learned at all levels.
+    """
+    if sigma_end:
+        return with_noisy_lora(patcher, tensors, strength, sigma_end)
+    return comfy.sd.load_lora_for_models(patcher, None, tensors, strength, 0)[0]
+
+
+def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_end: float):
+    """A clone of the patcher with the LoRA of a file of ours at noise levels from `sigma_end` up. No weight is copied.
+
+    Several in a row add up.
+    """
+    patched = patcher.clone()
+    with torch.inference_mode(False):
+        branch = read_branch(tensors).requires_grad_(False)
+
+    def gate(executor, x, t, *args, **kwargs):
+        branch.strength = strength if float(t.max()) >= sigma_end - 1e-6 else 0.0
+        branch.to(x.device)
+        return executor(x, t, *args, **kwargs)
+
+    patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, gate)
+    for key in branch.parts:
+        block, part = key.split("_")
+        name = f"diffusion_model.blocks.{block}.self_attn.{part}.forward"
+        add = partial(_added, patched.get_model_object(name), branch, int(block), part)
+        patched.add_object_patch(name, add)
+    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, sigma_end)))
+    return patched
+
+
+def told(patcher) -> tuple:
+    """What was put into a patcher: (tensors, strength, sigma_end) of each."""
+    return patcher.attachments.get(KEY, ())
+
+
+def _added(forward, branch, block: int, part: str, x: Tensor) -> Tensor:
+    return branch.add_to(forward(x), x, block, part)
