@@ -53,7 +53,8 @@ def asked(pack, monkeypatch):
     return seen
 
 
-def test_every_clip_is_learned_under_its_own_caption(tune_on, asked, pack, monkeypatch):
+@pytest.mark.parametrize("kind", ["half_steps", "temporal_steps"])
+def test_every_clip_is_learned_under_its_own_caption(tune_on, asked, pack, monkeypatch, kind):
     tune, told = pack("vmt.lora.tune"), []
     noisy = tune.noised
 
@@ -62,7 +63,8 @@ def test_every_clip_is_learned_under_its_own_caption(tune_on, asked, pack, monke
         return noisy(clean, noise, sigma)
 
     monkeypatch.setattr(tune, "noised", watched)
-    tune_on(2, seed=31, options={"spatial_steps": 0, "half_steps": 0, "temporal_steps": 24, "stride": 2, "phases": 1})
+    steps = {"spatial_steps": 0, "half_steps": 0, "temporal_steps": 0, kind: 24}
+    tune_on(2, seed=31, options={**steps, "stride": 2, "phases": 1})
     passes = asked[-len(told) :]
     assert len(told) >= 24
     of_clip = {}

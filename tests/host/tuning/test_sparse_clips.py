@@ -36,6 +36,17 @@ def test_thinned_out_latents_are_those_of_the_whole_clip(encoded, frames, stride
     assert clips.scale_t == clips.ends_scale_t == (1 if stride == 1 else 3)
 
 
+@pytest.mark.parametrize("sparse", ["latents", "frames"])
+def test_whole_clips_are_there_for_half_size_alone(encoded, frames, sparse):
+    clips, vae = encoded(frames, 2, stride=2, sparse=sparse, half_steps=5, temporal_steps=0)
+    assert len(clips.whole) == 2 and len(clips.sparse) == 1, "by one thinned-out clip heads are told apart"
+    for number, latent in enumerate(clips.whole):
+        with torch.inference_mode():
+            assert torch.equal(latent, vae.encode(frames.roll(number, -1)))
+    clips, _ = encoded(frames, 2, stride=2, sparse=sparse, half_steps=0)
+    assert clips.whole == []
+
+
 def test_thinned_out_frames_are_encoded_by_themselves(encoded, frames):
     clips, vae = encoded(frames, 2, stride=2, sparse="frames", rope="none")
     assert clips.captions == [0, 1] * 3, "three phases"

@@ -442,6 +442,14 @@ class TestRefusals:
         with pytest.raises(NodeFailed, match=said):
             executor.run({**graph.loader(), **tuning()}, give={**given, "clip": frames})
 
+    def test_a_frame_that_has_no_half(self, executor, graph, given, tuning, no_files):
+        small = {**given, "clip": torch.rand(9, 32, 48, 3, generator=torch.Generator().manual_seed(0))}
+        with pytest.raises(NodeFailed, match=r"2 by 3 tokens .* 3 by 3 are needed.* or set half_steps to 0"):
+            executor.run({**graph.loader(), **tuning()}, give=small)
+        assert files(no_files) == []
+        executor.run({**graph.loader(), **tuning(options={"half_steps": 0})}, give=small)
+        assert len(files(no_files)) == 2
+
     @pytest.mark.parametrize("kind", ["vace", "i2v"])
     def test_models_that_need_more_than_a_caption(self, tune, other_wan, no_files, kind):
         with pytest.raises(NodeFailed, match=r"text-to-video models of Wan 2.1 and 2.2 are allowed"):
