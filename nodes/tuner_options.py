@@ -37,8 +37,8 @@ class TunerOptions(io.ComfyNode):
                 io.Int.Input("rank", default=DEFAULT.rank, min=1, max=256, tooltip="Size of the LoRAs."),
                 io.Combo.Input(
                     "heads", options=list(HEADS), default=DEFAULT.heads,
-                    tooltip="decoupled: look and motion each in its own attention heads. all: both in every head, to "
-                    "compare; more of the look comes over.",
+                    tooltip="all: look and motion both in every attention head. decoupled: each in heads of its own, "
+                    "as published; ways that turn are followed less.",
                 ),
                 io.Int.Input(
                     "stride", default=DEFAULT.stride, min=0, max=64,

@@ -12,10 +12,10 @@ from ..lora.tune import HELD_OUT, TuneConfig
 from .fake_wan import TEXT_TOKENS, Cost, FakeWan
 from .methods import (
     decoupled_lora_every_frame,
-    decoupled_lora_every_head,
     decoupled_lora_half_alone,
     decoupled_lora_no_half,
     decoupled_lora_no_spatial,
+    decoupled_lora_own_heads,
     decoupled_lora_whole_size,
     dual_path,
     plain_lora,
@@ -29,7 +29,7 @@ METHODS = {  # of the bench, with the steps that they have by the preset standar
     "half_alone": TunerConfig(**decoupled_lora_half_alone.OPTIONS),
     "no_half": TunerConfig(**decoupled_lora_no_half.OPTIONS),
     "every_frame": TunerConfig(**decoupled_lora_every_frame.OPTIONS),
-    "every_head": TunerConfig(**decoupled_lora_every_head.OPTIONS),
+    "own_heads": TunerConfig(**decoupled_lora_own_heads.OPTIONS),
     "no_spatial": TunerConfig(**decoupled_lora_no_spatial.OPTIONS),
 }
 

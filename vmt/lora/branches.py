@@ -58,7 +58,7 @@ def check_rank(rank: int, heads: Tensor, channels: int) -> None:
     if not 1 <= rank <= least:
         raise InputError(
             f"Rank {rank} was asked for; 1 to {least} are allowed, the channels of the fewest heads that a block "
-            "has of one kind. Choose one of these; 16 does for most motions."
+            "has of one kind. Choose one of these; 12 does for most motions."
         )
 
 

@@ -19,8 +19,8 @@ class TunerConfig:
 
     spatial_steps: int = 150  # on single frames; 0: no appearance branch
     temporal_steps: int = 80  # on the sparse clip
-    rank: int = 16
-    heads: str = "decoupled"  # "all": both branches reach every head, as in MotionDirector's dual path
+    rank: int = 12
+    heads: str = "all"  # "decoupled": each branch reaches heads of its own, as published
     learning_rate: float = 2e-3
     stride: int = 0  # every so many frames; 0: about as many latent frames as 17 video frames have
     stills: int = 8  # single frames to learn the look from

@@ -163,7 +163,8 @@ def test_what_is_broken_runs_only_where_it_is_named():
 
 def test_tuned_models_learn_the_reference_and_its_caption(demo):
     demo = replace(demo, caption="a red cross on a plain grey ground")
-    for name, heads, stride in (("decoupled_lora", "decoupled", 0), ("plain_lora", "all", 1), ("dual_path", "all", 1)):
+    own = "decoupled_lora_own_heads", "decoupled", 0
+    for name, heads, stride in (("decoupled_lora", "all", 0), own, ("plain_lora", "all", 1), ("dual_path", "all", 1)):
         graph = load(name).graph(demo)
         [tuner] = api_graph.find(graph, "VMT_DecoupledLoraTuner")
         inputs = graph[tuner]["inputs"]

@@ -1,7 +1,8 @@
-"""Decoupled-LoRA Tuner at the whole size and at all noise levels alone: sparse motion sampling by itself."""
+"""Decoupled-LoRA Tuner of the paper's parts alone: whole size, thinned out in time, all noise levels, heads apart."""
 
 from ...demo.tuned_graph import tuned
+from . import decoupled_lora_own_heads
 from .method import Method
 
-OPTIONS = {"half_steps": 0, "temporal_steps": 400, "sigma_end": 0.0}
+OPTIONS = {"half_steps": 0, "temporal_steps": 400, "sigma_end": 0.0, **decoupled_lora_own_heads.OPTIONS}
 METHOD = Method("decoupled_lora, at whole size and all noise levels, thinned out in time", tuned(**OPTIONS), tunes=True)

@@ -1,7 +1,6 @@
 """What a LoRA learns of a clip without any of it: whole size, all frames, heads and noise levels, flow matching.
 
-Its rank gives it the parameters of the motion and the appearance LoRA of decoupled_lora together: a head that one of
-them reaches the other does not, so two of rank r have those of one of 1.5 r that reaches every head.
+Its rank gives it the parameters of the motion and the appearance LoRA of decoupled_lora together.
 """
 
 from ...demo.tuned_graph import tuned

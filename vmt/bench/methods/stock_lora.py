@@ -1,4 +1,4 @@
-"""A LoRA of the whole clip by the host's own trainer, Train LoRA, as many steps as our preset standard makes.
+"""A LoRA of the whole clip by the host's own trainer, Train LoRA, as many steps as `plain_lora` makes.
 
 It is here for its time and memory. What it learns is no match: the host divides its update by the rank (alpha is 1),
 which makes it a sixteenth of ours at the same learning rate.
@@ -11,12 +11,12 @@ from ...demo import api_graph
 from ...demo.demo_graph import DemoGraph
 from ...demo.tuned_graph import TUNER_NODE, tuned
 from ...lora.presets import PRESETS
+from . import plain_lora
 from .method import Method
 
-STANDARD = PRESETS["standard"]
 SETTINGS = {
-    "batch_size": 1, "grad_accumulation_steps": 1, "steps": STANDARD.temporal_steps,
-    "learning_rate": STANDARD.learning_rate, "rank": STANDARD.rank, "optimizer": "AdamW", "loss_function": "MSE",
+    "batch_size": 1, "grad_accumulation_steps": 1, "steps": plain_lora.OPTIONS["temporal_steps"],
+    "learning_rate": PRESETS["standard"].learning_rate, "rank": 16, "optimizer": "AdamW", "loss_function": "MSE",
     "seed": 0, "training_dtype": "fp32", "lora_dtype": "fp32", "algorithm": "LoRA", "gradient_checkpointing": True,
     "existing_lora": "[None]",
 }  # fmt: skip
