@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..vmt.errors import InputError, check_choice
-from ..vmt.lora.files import learned_above, read
+from ..vmt.lora.files import holds_branch, learned_above, read
 from ..vmt.lora.roles_file import read_mark, same_model
 from .host.base_model import base_mark
 from .host.model_check import check_wan
@@ -72,7 +72,8 @@ class LoadMotionLora(io.ComfyNode):
                 continue
             tensors, about = read(folder_paths.get_full_path_or_raise("loras", name))
             _check(name, tensors, about, branch, model, wan)
-            levels = learned_above(about) if branch == "motion" and noise_levels == AS_LEARNED else 0.0
+            gated = branch == "motion" and noise_levels == AS_LEARNED and holds_branch(tensors)
+            levels = learned_above(about) if gated else 0.0
             model = with_motion_lora(model, tensors, strength, levels)
             above = f", above noise level {levels:g}" if levels else ""
             made = f"rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps"

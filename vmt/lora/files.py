@@ -11,9 +11,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..whole_file import whole_file
-from .branches import BranchLora
+from .branches import PARTS, BranchLora
 
 PREFIX = "diffusion_model."
+DOWN = ".lora_down.weight"
+ENDS = (DOWN, ".lora_up.weight", ".alpha")
 LEARNED_ABOVE = "setting_sigma_end"  # among what a file says of itself
 
 
@@ -23,28 +25,41 @@ def state_dict(branch: BranchLora, dtype: torch.dtype = torch.float16) -> dict[s
     for key, part in branch.parts.items():
         block, name = key.split("_")
         down, up = part.folded()
-        base = f"{PREFIX}blocks.{block}.self_attn.{name}"
-        tensors[f"{base}.lora_down.weight"] = down.to("cpu", dtype).contiguous()
-        tensors[f"{base}.lora_up.weight"] = up.to("cpu", dtype).contiguous()
-        tensors[f"{base}.alpha"] = torch.tensor(float(branch.rank))
+        held = down.to("cpu", dtype).contiguous(), up.to("cpu", dtype).contiguous(), torch.tensor(float(branch.rank))
+        tensors |= {_base(block, name) + end: tensor for end, tensor in zip(ENDS, held, strict=True)}
     return tensors
 
 
 def read_branch(tensors: dict[str, Tensor]) -> BranchLora:
     """The branch of a `state_dict`, float32; as of one head that has all channels, for zeros stand where others are."""
-    downs = {key.removesuffix(".lora_down.weight"): t for key, t in tensors.items() if key.endswith("down.weight")}
-    blocks = [int(base.removeprefix(f"{PREFIX}blocks.").split(".")[0]) for base in downs]
+    blocks = _blocks(tensors)
     has = torch.zeros(max(blocks) + 1, 1, dtype=torch.bool)
-    has[blocks] = True
-    rank, channels = next(iter(downs.values())).shape
+    has[list(blocks)] = True
+    rank, channels = next(tensor for key, tensor in tensors.items() if key.endswith(DOWN)).shape
     branch = BranchLora(has, channels, rank)
     with torch.no_grad():
         for key, part in branch.parts.items():
             block, name = key.split("_")
-            base = f"{PREFIX}blocks.{block}.self_attn.{name}"
-            part.down.copy_(tensors[f"{base}.lora_down.weight"])
-            part.up.copy_(tensors[f"{base}.lora_up.weight"] * (tensors[f"{base}.alpha"] / rank))
+            down, up, alpha = (tensors[_base(block, name) + end] for end in ENDS)
+            part.down.copy_(down)
+            part.up.copy_(up * (alpha / rank))
     return branch
+
+
+def holds_branch(tensors: dict[str, Tensor]) -> bool:
+    """Whether they are named as `state_dict` names them, all parts of every block that they name."""
+    named = {_base(block, part) + end for block in _blocks(tensors) for part in PARTS for end in ENDS}
+    return bool(named) and named == tensors.keys()
+
+
+def _blocks(tensors: dict[str, Tensor]) -> set[int]:
+    """Numbers of the blocks that a file names."""
+    places = (key.removeprefix(f"{PREFIX}blocks.").split(".")[0] for key in tensors)
+    return {int(place) for place in places if place.isdecimal()}
+
+
+def _base(block: int | str, part: str) -> str:
+    return f"{PREFIX}blocks.{block}.self_attn.{part}"
 
 
 def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from vmt.errors import InputError
 from vmt.lora.branches import PARTS, BranchLora
-from vmt.lora.files import learned_above, read, read_branch, state_dict, write
+from vmt.lora.files import holds_branch, learned_above, read, read_branch, state_dict, write
 
 HEADS = torch.tensor([[True, False], [True, False]])
 
@@ -44,6 +44,13 @@ def test_a_branch_that_is_read_adds_what_the_written_one_did():
     for block in range(3):
         for part in PARTS:
             torch.testing.assert_close(again.add_to(x, x, block, part), lora.add_to(x, x, block, part))
+
+
+def test_what_is_not_named_as_a_branch_is_none():
+    tensors = state_dict(branch())
+    assert holds_branch(tensors) and not holds_branch({})
+    assert not holds_branch({key.replace("lora_down", "lora_A"): tensor for key, tensor in tensors.items()})
+    assert not holds_branch(dict(list(tensors.items())[:-1])) and not holds_branch({**tensors, "more": tensors})
 
 
 @pytest.mark.parametrize(

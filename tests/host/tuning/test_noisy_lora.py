@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from vmt.lora.tune import Sample
 
@@ -76,6 +78,17 @@ def test_at_all_levels_it_is_what_the_stock_loader_makes(file, load, sample, gra
     ours = load(file, motion_strength=0.6, noise_levels="all")
     found = [sample(graph.loader(), nodes, graph.ksampler(model=("lora", 0))) for nodes in (ours, stock)]
     assert torch.equal(*found)
+
+
+def test_a_file_in_other_names_works_at_all_levels(file, load, models, said, model, no_files):
+    """Another program wrote it anew and kept what it says of itself."""
+    folder, tensors = no_files / "output" / "loras", {}
+    with safe_open(folder / file, "pt") as held:
+        about = held.metadata()
+        for key in held.keys():
+            tensors[key.replace("lora_down", "lora_A").replace("lora_up", "lora_B")] = held.get_tensor(key)
+    save_file(tensors, folder / "theirs.safetensors", about)
+    assert not torch.equal(said(models(load("theirs.safetensors")), LOW), said(model, LOW))
 
 
 def test_several_in_a_row_add_up(file, load, models, said):
