@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 
 class TimeLeft:
-    """Approximate: steps of another stage are taken to cost as much for each latent frame as those that were made.
+    """Approximate: steps of another stage are taken to cost as much for each latent cell as those that were made.
 
     Args:
-        stages: (steps, latent frames of a sample) of each. now: a clock, in seconds.
+        stages: (steps, latent cells of a sample) of each. now: a clock, in seconds.
     """
 
     def __init__(self, stages: list[tuple[int, int]], now: Callable[[], float] = time.monotonic):
         self._stages, self._now = stages, now
         self._first: tuple[int, int, float] | None = None  # stage, step and time that the rate is taken from
-        self._rate: float | None = None  # seconds a latent frame
+        self._rate: float | None = None  # seconds a latent cell
 
     def minutes(self, stage: int, step: int) -> int | None:
         """Whole minutes that are left, 1 or more; None as long as no rate is known, and at the end.
@@ -25,13 +25,13 @@ class TimeLeft:
         Args:
             stage, step: the step that has just been made, from 0 and from 1. A run may begin at any of them.
         """
-        now, (steps, frames) = self._now(), self._stages[stage]
+        now, (steps, cells) = self._now(), self._stages[stage]
         if self._first is None or self._first[0] != stage:
             self._first = (stage, step, now)
         else:
             _, first, start = self._first
-            self._rate = (now - start) / ((step - first) * frames)
-        left = (steps - step) * frames + sum(more * each for more, each in self._stages[stage + 1 :])
+            self._rate = (now - start) / ((step - first) * cells)
+        left = (steps - step) * cells + sum(more * each for more, each in self._stages[stage + 1 :])
         if self._rate is None or not left:
             return None
         return max(1, math.ceil(left * self._rate / 60))

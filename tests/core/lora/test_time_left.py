@@ -32,7 +32,7 @@ def test_a_run_that_was_taken_up_again_counts_its_own_steps_alone():
     assert made(left, clock, 0, (51, 52, 53), 60.0) == [None, 48, 47]
 
 
-def test_a_later_stage_costs_by_its_frames():
+def test_a_later_stage_costs_by_its_size():
     clock = Clock()
     left = TimeLeft([(10, 1), (10, 5)], clock)
     assert made(left, clock, 0, range(1, 11), 60.0)[1:] == [58, 57, 56, 55, 54, 53, 52, 51, 50]
