@@ -28,7 +28,8 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "temporal_steps", default=AS_PRESET, min=AS_PRESET, max=100000,
-                    tooltip="On the thinned-out clip, for the motion; 0: leave them out. -1: as the preset has it.",
+                    tooltip="At the whole size, on the thinned-out clip, after those at half size. -1: as the "
+                    "preset has it.",
                 ),
                 io.Float.Input(
                     "learning_rate", default=0.0, min=0.0, max=0.1, step=0.00001, round=0.000001,
@@ -98,8 +99,8 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "half_steps", default=AS_PRESET, min=AS_PRESET, max=100000, optional=True,
-                    tooltip="On the clip at half its height and width, every frame, before the temporal steps: a "
-                    "fourth of the time each. 0: leave them out. -1: as the preset has it.",
+                    tooltip="On the clip at half its height and width, every frame: a fourth of the operations or "
+                    "less. 0: leave them out. -1: as the preset has it.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

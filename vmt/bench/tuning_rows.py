@@ -12,11 +12,11 @@ from ..lora.tune import HELD_OUT, TuneConfig
 from .fake_wan import TEXT_TOKENS, Cost, FakeWan
 from .methods import (
     decoupled_lora_every_frame,
-    decoupled_lora_half_alone,
     decoupled_lora_no_half,
     decoupled_lora_no_spatial,
     decoupled_lora_own_heads,
     decoupled_lora_whole_size,
+    decoupled_lora_whole_steps,
     dual_path,
     plain_lora,
 )
@@ -26,7 +26,7 @@ METHODS = {  # of the bench, with the steps that they have by the preset standar
     "whole_clip": WHOLE_CLIP,
     "dual_path": TunerConfig(**dual_path.OPTIONS),
     "whole_size": TunerConfig(**decoupled_lora_whole_size.OPTIONS),
-    "half_alone": TunerConfig(**decoupled_lora_half_alone.OPTIONS),
+    "whole_steps": TunerConfig(**decoupled_lora_whole_steps.OPTIONS),
     "no_half": TunerConfig(**decoupled_lora_no_half.OPTIONS),
     "every_frame": TunerConfig(**decoupled_lora_every_frame.OPTIONS),
     "own_heads": TunerConfig(**decoupled_lora_own_heads.OPTIONS),

@@ -18,7 +18,7 @@ class TunerConfig:
     """Source of the fields: Follow-Your-Motion, section 3, arXiv:2506.05207; numbers of steps and rates are ours."""
 
     spatial_steps: int = 150  # on single frames; 0: no appearance branch
-    temporal_steps: int = 80  # on the sparse clip
+    temporal_steps: int = 0  # after those at half size, at the whole one on the sparse clip
     rank: int = 12
     heads: str = "all"  # "decoupled": each branch reaches heads of its own, as published
     learning_rate: float = 2e-3
@@ -34,7 +34,7 @@ class TunerConfig:
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
     appearance_rank: int = 0  # of the appearance branch; 0: as rank
     sparse: str = "latents"  # what is thinned out; "frames": those of the video, as published
-    half_steps: int = 250  # before those, on every frame at half the height and width
+    half_steps: int = 400  # on every frame at half the height and width
 
     def __post_init__(self):
         check_choice("heads", self.heads, HEADS)
@@ -65,7 +65,7 @@ class TunerConfig:
 
 
 PRESETS = {
-    "draft": TunerConfig(spatial_steps=60, half_steps=100, temporal_steps=30),
+    "draft": TunerConfig(spatial_steps=60, half_steps=150),
     "standard": TunerConfig(),
-    "thorough": TunerConfig(spatial_steps=400, half_steps=750, temporal_steps=240, learning_rate=1e-3),
+    "thorough": TunerConfig(spatial_steps=400, half_steps=1200, learning_rate=1e-3),
 }

@@ -21,7 +21,7 @@ def test_what_cannot_be_trained_is_refused(bad, said):
         TunerConfig(**bad)
 
 
-@pytest.mark.parametrize(("appearance_rank", "ranks"), [(0, (16, 16)), (4, (4, 16))])
+@pytest.mark.parametrize(("appearance_rank", "ranks"), [(0, (12, 12)), (4, (4, 12))])
 def test_the_look_may_have_a_rank_of_its_own(appearance_rank, ranks):
     config = TunerConfig(appearance_rank=appearance_rank)
     assert (config.rank_of(SPATIAL), config.rank_of(TEMPORAL)) == ranks

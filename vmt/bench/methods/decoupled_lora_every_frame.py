@@ -1,7 +1,7 @@
-"""Decoupled-LoRA Tuner without sparse motion sampling."""
+"""Decoupled-LoRA Tuner without any sampling, in space or in time; for as many operations, so with fewer steps."""
 
 from ...demo.tuned_graph import tuned
 from .method import Method
 
-OPTIONS = {"stride": 1}
-METHOD = Method("decoupled_lora, tuned on every frame", tuned(**OPTIONS), tunes=True)
+OPTIONS = {"half_steps": 0, "temporal_steps": 80, "stride": 1}
+METHOD = Method("decoupled_lora, tuned at the whole size on every frame", tuned(**OPTIONS), tunes=True)

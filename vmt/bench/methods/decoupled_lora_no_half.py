@@ -1,7 +1,7 @@
-"""Decoupled-LoRA Tuner without its steps at half size, for as many operations: more of them on the thinned-out clip."""
+"""Decoupled-LoRA Tuner at the whole size, thinned out in time, in the place of half size; about as many operations."""
 
 from ...demo.tuned_graph import tuned
 from .method import Method
 
 OPTIONS = {"half_steps": 0, "temporal_steps": 180}
-METHOD = Method("decoupled_lora, its motion learned at whole size alone", tuned(**OPTIONS), tunes=True)
+METHOD = Method("decoupled_lora, at the whole size, thinned out in time", tuned(**OPTIONS), tunes=True)

@@ -1,14 +1,15 @@
-"""Decoupled-LoRA Tuner with look and motion in attention heads of their own, as published.
+"""Decoupled-LoRA Tuner with look and motion in heads of their own, as published; last steps at the whole size.
 
 A head that one of its LoRAs reaches the other does not: both together have the parameters of those of decoupled_lora.
 """
 
 from ...demo.tuned_graph import tuned
+from . import decoupled_lora_whole_steps
 from .method import Method
 
-OPTIONS = {"heads": "decoupled", "rank": 16}
+OPTIONS = {**decoupled_lora_whole_steps.OPTIONS, "heads": "decoupled", "rank": 16}
 METHOD = Method(
-    "decoupled_lora, look and motion each in attention heads of their own, of as many parameters",
+    "decoupled_lora_whole_steps, look and motion each in attention heads of their own, of as many parameters",
     tuned(**OPTIONS),
     tunes=True,
 )

@@ -1,4 +1,4 @@
-"""Decoupled-LoRA Tuner whose thinned-out frames sit close together in time."""
+"""Decoupled-LoRA Tuner whose tokens of half size sit close together."""
 
 from ...demo.tuned_graph import tuned
 from .method import Method

@@ -1,4 +1,4 @@
-"""Decoupled-LoRA Tuner with the factor of the paper, the ratio of token counts."""
+"""Decoupled-LoRA Tuner with the factor of the paper, the ratio of token counts, for rows and columns."""
 
 from ...demo.tuned_graph import tuned
 from .method import Method
