@@ -121,12 +121,12 @@ def test_thinned_clips_cost_less_a_step_than_their_share_of_frames():
 
 def test_steps_at_half_size_are_counted_at_half_size(small):
     """Single frames in turn at both sizes, the first at the whole one; looks likewise."""
-    config = TunerConfig(spatial_steps=5, half_steps=30, temporal_steps=0)
+    config = TunerConfig(spatial_steps=5, half_steps=30, heads="decoupled")
     found = tuned(small.shape, 9, (128, 128), config, "none")
     single, half_single, half = (FakeWan(small.shape, latent) for latent in ((1, 16, 16), (1, 8, 8), (3, 8, 8)))
     look = (1, config.rank)
     singles = [(wan.tuning_step(*look), wan.tuning_look(*look)) for wan in (single, half_single)]
-    step, passed = half.tuning_step(1, 16, "none", look), half.tuning_look(1, 16, look)
+    step, passed = half.tuning_step(*look, "none", look), half.tuning_look(*look, look)
     first, second = ((a.flops * steps + b.flops * 2) for (a, b), steps in zip(singles, (3, 2), strict=True))
     assert found.flops == first + second + 30 * step.flops + 2 * 4 * passed.flops
 
@@ -134,7 +134,7 @@ def test_steps_at_half_size_are_counted_at_half_size(small):
 def test_tuning_stands_in_the_report(capsys):
     assert command.main([*DEMO, "--tuning"]) == 0
     told = capsys.readouterr().out
-    for name in (*PRESETS_OF_TUNING, "whole_clip", "dual_path", "every_frame", "every_head", "no_spatial"):
+    for name in (*PRESETS_OF_TUNING, "whole_clip", "dual_path", "every_frame", "own_heads", "no_spatial"):
         assert f"| tune_{name} |" in told
 
 

@@ -12,7 +12,9 @@ def encoded(pack, executor, graph):
         nodes = {"vae": graph.node("VAELoader", vae_name="vmt_demo_wan_vae.safetensors")}
         vae = executor.run(nodes, want={"vae": ["vae", 0]}).got["vae"]
         clips = pack("nodes.host.tuning_clips")
-        config = pack("vmt.lora.presets").TunerConfig(spatial_steps=0, **settings)
+        config = pack("vmt.lora.presets").TunerConfig(
+            **{"spatial_steps": 0, "half_steps": 0, "temporal_steps": 5, **settings}
+        )
         with torch.inference_mode():
             lots = [clips.CaptionedClip(frames.roll(n, -1), []) for n in range(number)]
             return clips.encode_clips(vae, lots, config, seed=0), vae
