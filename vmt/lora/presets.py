@@ -54,11 +54,6 @@ class TunerConfig:
                 "were asked for; none may be below 0, and one must be above. Raise one of them."
             )
 
-    @property
-    def motion_steps(self) -> int:
-        """0: there is no motion branch."""
-        return self.half_steps + self.temporal_steps
-
     def rank_of(self, branch: str) -> int:
         """The rank of the branch of that name, SPATIAL or TEMPORAL."""
         return self.appearance_rank or self.rank if branch == SPATIAL else self.rank

@@ -23,15 +23,6 @@ def tuned(tune, loras):
 
 
 @pytest.fixture
-def load(graph):
-    def node(motion, model=("model", 0), name="lora", **inputs):
-        inputs = {"motion_strength": 1.0, "appearance_lora": "none", "appearance_strength": 1.0, **inputs}
-        return {name: graph.node("VMT_LoadMotionLora", model=list(model), motion_lora=motion, **inputs)}
-
-    return node
-
-
-@pytest.fixture
 def stock(graph):
     def node(file, strength=1.0, model=("model", 0), name="lora"):
         inputs = {"model": list(model), "lora_name": file, "strength_model": strength}

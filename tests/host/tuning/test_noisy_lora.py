@@ -11,16 +11,6 @@ HIGH, LOW = 0.9, 0.7  # around the level that `tuning` learns down to
 
 
 @pytest.fixture
-def load(graph):
-    def node(file, model=("model", 0), name="lora", **inputs):
-        inputs = {"model": list(model), "motion_lora": file, "motion_strength": 1.0, "appearance_lora": "none",
-                  "appearance_strength": 1.0, **inputs}  # fmt: skip
-        return {name: graph.node("VMT_LoadMotionLora", **inputs)}
-
-    return node
-
-
-@pytest.fixture
 def file(tune, no_files):
     tune(filename_prefix="loras/a")
     return "a_motion_00001_.safetensors"
@@ -129,18 +119,6 @@ def test_a_gradient_goes_through_it_also_where_blocks_are_computed_again(file, l
         torch.testing.assert_close(again, whole, rtol=1e-3, atol=1e-6)
 
 
-def test_tunings_of_models_with_and_without_it_are_told_apart(file, load, models, model, pack, given):
-    tuning_clips, run_key = pack("nodes.host.tuning_clips"), pack("nodes.host.tuning_key").run_key
-    config = pack("vmt.lora.presets").TunerConfig()
-    roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
-    latent = given["reference"]["samples"]
-
-    def key(patcher):
-        def work(held):
-            return run_key(held, tuning_clips.Clips([latent], [0], [], 1.0), [given["positive"]], config, 0, roles)
-
-        with torch.inference_mode():
-            return pack("nodes.host.tuning_pass").with_model(patcher, [given["positive"]], latent, work)
-
-    keys = [key(model), *(key(models(load(file, motion_strength=s))) for s in (1.0, 0.5))]
-    assert len(set(keys)) == 3 and key(models(load(file))) == keys[1]
+def test_tunings_of_models_with_and_without_it_are_told_apart(file, load, models, model, key_of):
+    keys = [key_of(model), *(key_of(models(load(file, motion_strength=s))) for s in (1.0, 0.5))]
+    assert len(set(keys)) == 3 and key_of(models(load(file))) == keys[1]

@@ -301,25 +301,6 @@ class TestLeftAsFound:
             torch.testing.assert_close(again[key], whole[key], atol=2e-3, rtol=2e-2)
 
 
-@pytest.fixture
-def key_of(pack, given):
-    """key_of(model) -> what names a run on that model, all else being the same."""
-    tuning_clips, run_key = pack("nodes.host.tuning_clips"), pack("nodes.host.tuning_key").run_key
-    presets, with_model = pack("vmt.lora.presets"), pack("nodes.host.tuning_pass").with_model
-    roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
-    latent, positive = given["reference"]["samples"], given["positive"]
-    clips, config = tuning_clips.Clips([latent], [0], [], 1.0), presets.TunerConfig()
-
-    def work(held):
-        return run_key(held, clips, [positive], config, 0, roles)
-
-    def key(model):
-        with torch.inference_mode():
-            return with_model(model, [positive], latent, work)
-
-    return key
-
-
 class TestRunsAreToldApart:
     def with_lora(self, model, seed, strength=1.0):
         import comfy.sd
