@@ -205,11 +205,12 @@ def test_unknown_method_is_refused():
 
 
 def test_steps_of_a_method_that_tunes(demo):
-    whole, shorter = (load(name).graph(demo) for name in ("plain_lora", "plain_lora@50"))
-    [options] = api_graph.find(shorter, "VMT_TunerOptions")
-    assert shorter[options]["inputs"].pop("temporal_steps") == 50
-    assert whole[options]["inputs"].pop("temporal_steps") == 400
-    assert shorter == whole and "50 steps" in load("plain_lora@50").about
+    for name, steps in (("plain_lora", "temporal_steps"), ("decoupled_lora", "half_steps")):
+        whole, shorter = (load(told).graph(demo) for told in (name, f"{name}@50"))
+        [options] = api_graph.find(shorter, "VMT_TunerOptions")
+        assert shorter[options]["inputs"].pop(steps) == 50
+        assert whole[options]["inputs"].pop(steps) in (400, -1)  # -1: as the preset
+        assert shorter == whole and "50 steps" in load(f"{name}@50").about
     assert load("stock_lora@50").graph(demo)[TUNER_NODE]["inputs"]["steps"] == 50
 
 

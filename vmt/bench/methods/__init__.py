@@ -1,6 +1,7 @@
 """What the bench compares: one small file a method, found by its name. Adding one is adding a file with a `METHOD`.
 
-NAME@N, of a method that tunes, is the same with N steps of motion: how its correlation grows with what it costs.
+NAME@N, of a method that tunes, is the same with N steps of motion, at half size where it has any: how its correlation
+grows with what it costs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from ...errors import InputError, check_choice
 from .method import Method
 
 NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "method"))
-STEPS = {"VMT_TunerOptions": "temporal_steps", "TrainLoraNode": "steps"}  # node that tunes -> its input
+# Node that tunes -> its inputs, of which the first that is not 0 says how long motion is learned.
+STEPS = {"VMT_TunerOptions": ("half_steps", "temporal_steps"), "TrainLoraNode": ("steps",)}
 
 
 def load(name: str) -> Method:
@@ -36,6 +38,8 @@ def _with_steps(name: str, method: Method, steps: str) -> Method:
     def graph(demo):
         made = method.graph(demo)
         tuner = next(node_id for node_id, node in made.items() if node["class_type"] in STEPS)
-        return api_graph.with_input(made, tuner, STEPS[made[tuner]["class_type"]], int(steps))
+        given = made[tuner]["inputs"]
+        name = next(name for name in STEPS[made[tuner]["class_type"]] if given[name])
+        return api_graph.with_input(made, tuner, name, int(steps))
 
     return replace(method, about=f"{method.about}; {steps} steps of motion", graph=graph)
