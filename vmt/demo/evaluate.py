@@ -14,6 +14,7 @@ usage: python3 -m vmt evaluate WHAT ...
   transfer   the demo workflow on held-out cases through a real ComfyUI, beside its controls
   sweep      the same with one setting of the method changed at a time
   flow       what of the true motion each way of reading attention sees
+  decided    at which noise level the demo model decides how something moves
   camera     whether the ground under a moving camera is seen to move, by attention and in the latent
 """
 
@@ -31,6 +32,8 @@ def main(argv: list[str]) -> int:
             from .sweep import main as evaluate
         elif what == "flow":
             from .flow_accuracy import main as evaluate
+        elif what == "decided":
+            from .decided_at import main as evaluate
         elif what == "camera":
             from .camera_accuracy import main as evaluate
         else:

@@ -97,7 +97,7 @@ def sample(
 def euler(
     said: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, context: torch.Tensor,
     steps: int, cfg: float, shift: float, seen: Callable[..., None] | None = None,
-    fresh: Callable[[], torch.Tensor] | None = None,
+    fresh: Callable[[], torch.Tensor] | None = None, start: int = 0,
 ) -> torch.Tensor:  # fmt: skip
     """The latent at the end of the way from noise x (B,16,F,h,w).
 
@@ -107,8 +107,9 @@ def euler(
             prompt and null prompt.
         fresh: gives new noise of x's shape; with it every step but the last goes further down and comes back up by it
             (ancestral, eta 1, for flow matching: `renoised`). None: nothing random.
+        start: the step to begin with, at whose noise level x is then.
     """
-    for sigma, lower in pairwise(shifted_sigmas(steps, shift).tolist()):
+    for sigma, lower in pairwise(shifted_sigmas(steps, shift)[start:].tolist()):
         if cfg == 1:
             wanted = unguided = said(x, x.new_full((len(x),), sigma), context[: len(x)])
         else:
