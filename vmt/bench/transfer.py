@@ -81,6 +81,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--workflow", type=Path, default=WORKFLOW, metavar="FILE",
         help="API form of the guided workflow that methods change: for another model (default: the demo's)",
     )  # fmt: skip
+    parser.add_argument(
+        "--lora",
+        metavar="NAME",
+        help="a LoRA of the host's on the workflow's model, under whatever a method adds to it",
+    )
     parser.add_argument("--cases", type=int, default=64, metavar="N", help="of each category (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=SPLITS["v1"], help="of the list of cases (default: %(default)s, the split v1)"
@@ -131,6 +136,8 @@ def main(argv: list[str]) -> int:
         raise InputError(f"The folder of {options.json} does not exist. Make it, or give another --json.")
     methods = _methods(options)
     workflow = api_graph.load(options.workflow)
+    if options.lora:
+        workflow = api_graph.with_lora(workflow, options.lora, LOADS_MODEL)
     cases = _cases(options, workflow)
     model = workflow[api_graph.only(workflow, LOADS_MODEL)]["inputs"]["unet_name"]
     if options.seeds < 1:
@@ -203,7 +210,7 @@ def _host(options: argparse.Namespace) -> dict[str, str]:
 def _settings(options: argparse.Namespace, workflow: dict, clip: ClipModels | None) -> dict:
     """What results depend on beside the case and the method."""
     settings = {"seed": options.seed, "half": options.half}
-    if options.clips or options.workflow != WORKFLOW:
+    if options.clips or options.lora or options.workflow != WORKFLOW:
         settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
     if options.workflow == WORKFLOW:
         settings[MADE_BY] = fingerprint(workflow)
