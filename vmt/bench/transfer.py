@@ -136,8 +136,6 @@ def main(argv: list[str]) -> int:
         raise InputError(f"The folder of {options.json} does not exist. Make it, or give another --json.")
     methods = _methods(options)
     workflow = api_graph.load(options.workflow)
-    if options.lora:
-        workflow = api_graph.with_lora(workflow, options.lora, LOADS_MODEL)
     cases = _cases(options, workflow)
     model = workflow[api_graph.only(workflow, LOADS_MODEL)]["inputs"]["unet_name"]
     if options.seeds < 1:
@@ -210,7 +208,7 @@ def _host(options: argparse.Namespace) -> dict[str, str]:
 def _settings(options: argparse.Namespace, workflow: dict, clip: ClipModels | None) -> dict:
     """What results depend on beside the case and the method."""
     settings = {"seed": options.seed, "half": options.half}
-    if options.clips or options.lora or options.workflow != WORKFLOW:
+    if options.clips or options.workflow != WORKFLOW:
         settings |= {"clips": options.clips and str(options.clips.resolve()), "workflow": workflow}
     if options.workflow == WORKFLOW:
         settings[MADE_BY] = fingerprint(workflow)

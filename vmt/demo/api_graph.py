@@ -101,14 +101,6 @@ def with_input(graph: dict, node_id: str, name: str, value: object) -> dict:
     return changed
 
 
-def with_lora(graph: dict, lora: str, loads_model: str = "UNETLoader") -> dict:
-    """The graph, a LoRA of that file name on the model from its one node that loads a model on."""
-    node_id, added = only(graph, loads_model), "lora on the model"
-    changed = renamed(graph, {node_id: added})  # what takes the model takes it from there
-    inputs = {"model": [node_id, 0], "lora_name": lora, "strength_model": 1.0}
-    return {**changed, node_id: changed[added], added: {"class_type": "LoraLoaderModelOnly", "inputs": inputs}}
-
-
 def with_options(graph: dict) -> dict:
     """The graph with Motion Guidance Options, as they are unless changed, at each guided sampler that has none."""
     changed, default = copy.deepcopy(graph), GuidanceConfig()

@@ -19,7 +19,6 @@ from ..bench.cases import BenchCase, bench_cases
 from ..flow_matching import seeded_noise, shifted_sigmas
 from ..metrics.summary import summarise
 from ..whole_file import write_json
-from .lora_file import add_lora
 from .precision import fast
 from .sampling import clean_latent, decode, euler, load_dit, load_vae
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
@@ -58,14 +57,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--category", choices=tuple(KINDS), default="single_object")
     parser.add_argument("--cases", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0, help="of the bench's cases (default: %(default)s, the public)")
-    parser.add_argument("--lora", type=Path, help="a LoRA of this model, of those that training it makes, to draw with")
     parser.add_argument("--half", action="store_true", help="draw in bfloat16: twice as fast, for a quick look")
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
     dit, vae = load_dit(options.weights / DIT_FILE), load_vae(options.weights / VAE_FILE)
-    if options.lora:
-        add_lora(dit, options.lora)
     levels, key = shifted_sigmas(STEPS, SHIFT).tolist(), KINDS[options.category]
     rows: list[dict[str, float]] = []
     for number, case in enumerate(bench_cases(options.category, options.cases, options.seed), 1):

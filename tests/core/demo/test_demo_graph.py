@@ -113,16 +113,3 @@ def test_ui_form_and_broken_files_are_refused(tmp_path, graph):
     file.write_text(json.dumps(graph))
     assert api_graph.load(file) == graph
     assert api_graph.title(graph, "save") == "my SaveVideo"
-
-
-def test_lora_on_the_model_is_under_whatever_takes_the_model(graph):
-    before = copy.deepcopy(graph)
-    changed = api_graph.with_lora(graph, "mine.safetensors")
-    assert graph == before
-    [lora] = api_graph.find(changed, "LoraLoaderModelOnly")
-    assert changed[lora]["inputs"] == {"model": ["unet", 0], "lora_name": "mine.safetensors", "strength_model": 1.0}
-    for node in ("sample", "look"):
-        assert changed[node]["inputs"]["model"] == [lora, 0]
-        changed[node]["inputs"]["model"] = ["unet", 0]
-    del changed[lora]
-    assert changed == graph

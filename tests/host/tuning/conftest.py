@@ -33,7 +33,7 @@ def tuning(graph):
             "motion_loss": "signed",
             "level_weights": "flat",
             "spatial_on": True,
-            "sigma_end": 0.8,
+            "sigma_end": 0.7,
             "appearance_rank": 0,
             "sparse": "latents",
         }
