@@ -192,9 +192,11 @@ def test_parts_are_left_out_one_at_a_time(demo):
         assert paper.items() <= settings(name).items()
     whole = settings("decoupled_lora")
     changed = [{key for key, value in settings(name).items() if value != whole[key]} for name in parts]
-    # With fewer heads a larger rank, so that the size stays; of other steps as many as cost the same.
+    # With fewer heads a larger rank, so that the size stays; of other steps as many as cost the same, beside the row of
+    # higher noise levels; of half as many a higher rate.
     steps = {"half_steps", "temporal_steps"}
-    together = (steps, steps | {"stride"}, steps | {"heads", "rank"})
+    high = steps | {"sigma_end"}
+    together = (high, steps | {"stride"}, high | {"heads", "rank"}, {"half_steps", "learning_rate"})
     assert all(settings in together or len(settings) == 1 for settings in changed)
     assert {"heads", "motion_weight", "rope", "stride", "spatial_steps", "half_steps"} <= set().union(*changed)
 

@@ -1,7 +1,8 @@
-"""Decoupled-LoRA Tuner at the whole size, thinned out in time, in the place of half size; about as many operations."""
+"""decoupled_lora_level_8 at the whole size, thinned out in time, in the place of half size; it costs about as much."""
 
 from ...demo.tuned_graph import tuned
+from . import decoupled_lora_level_8
 from .method import Method
 
-OPTIONS = {"half_steps": 0, "temporal_steps": 180, "sigma_end": 0.8}
-METHOD = Method("decoupled_lora, at the whole size, thinned out in time", tuned(**OPTIONS), tunes=True)
+OPTIONS = {**decoupled_lora_level_8.OPTIONS, "half_steps": 0, "temporal_steps": 180}
+METHOD = Method("decoupled_lora_level_8, at the whole size, thinned out in time", tuned(**OPTIONS), tunes=True)
