@@ -81,11 +81,6 @@ def parse(argv: list[str]) -> argparse.Namespace:
         "--workflow", type=Path, default=WORKFLOW, metavar="FILE",
         help="API form of the guided workflow that methods change: for another model (default: the demo's)",
     )  # fmt: skip
-    parser.add_argument(
-        "--lora",
-        metavar="NAME",
-        help="a LoRA of the host's on the workflow's model, under whatever a method adds to it",
-    )
     parser.add_argument("--cases", type=int, default=64, metavar="N", help="of each category (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=SPLITS["v1"], help="of the list of cases (default: %(default)s, the split v1)"
