@@ -11,6 +11,7 @@ from ..lora.sparse_frames import auto_stride, num_sparse
 from ..lora.tune import HELD_OUT, TuneConfig
 from .fake_wan import TEXT_TOKENS, Cost, FakeWan
 from .methods import (
+    decoupled_lora_brisk,
     decoupled_lora_every_frame,
     decoupled_lora_no_half,
     decoupled_lora_no_spatial,
@@ -25,6 +26,7 @@ WHOLE_CLIP = TunerConfig(**plain_lora.OPTIONS)
 METHODS = {  # of the bench, with the steps that they have by the preset standard
     "whole_clip": WHOLE_CLIP,
     "dual_path": TunerConfig(**dual_path.OPTIONS),
+    "brisk": TunerConfig(**decoupled_lora_brisk.OPTIONS),
     "whole_size": TunerConfig(**decoupled_lora_whole_size.OPTIONS),
     "whole_steps": TunerConfig(**decoupled_lora_whole_steps.OPTIONS),
     "no_half": TunerConfig(**decoupled_lora_no_half.OPTIONS),

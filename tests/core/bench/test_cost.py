@@ -134,7 +134,7 @@ def test_steps_at_half_size_are_counted_at_half_size(small):
 def test_tuning_stands_in_the_report(capsys):
     assert command.main([*DEMO, "--tuning"]) == 0
     told = capsys.readouterr().out
-    for name in (*PRESETS_OF_TUNING, "whole_clip", "dual_path", "every_frame", "own_heads", "no_spatial"):
+    for name in (*PRESETS_OF_TUNING, "whole_clip", "dual_path", "brisk", "every_frame", "own_heads", "no_spatial"):
         assert f"| tune_{name} |" in told
 
 
