@@ -111,10 +111,11 @@ class Page:
         """A workflow of ours by way of the template browser, as a user opens it."""
         self.do("await app.extensionManager.command.execute('Comfy.BrowseTemplates')")
         card = f"document.querySelector('[data-testid=\"template-workflow-{file.stem}\"]')"
+        self.wait_for(card, f"{file.stem} among the templates")
         seen = (
             f"(card => (card?.scrollIntoView(), card?.querySelector('img')?.naturalWidth))({card})"  # loaded when seen
         )
-        self.wait_for(seen, f"{file.stem} and its picture among the templates")
+        self.wait_for(seen, f"the picture of {file.stem} among the templates")
         self.do(f"{card}.click()")
         self.wait_for("app.graph.id === args[0]", f"{file.stem} on the canvas", json.loads(file.read_text())["id"])
         self.wait_for(f"!{card}", "the template browser to close")
