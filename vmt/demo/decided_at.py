@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..bench.cases import BenchCase, bench_cases
-from ..flow_matching import seeded_noise, shifted_sigmas
+from ..flow_matching import shifted_sigmas
 from ..metrics.summary import summarise
 from ..whole_file import write_json
-from .precision import fast
-from .sampling import clean_latent, decode, euler, load_dit, load_vae
+from .sampling import clean_latent, load_dit, load_vae, sample
 from .train import DIT_FILE, VAE_FILE, WEIGHTS
-from .train_dit import noised, velocity
-from .vocabulary import encode
 
 STEPS, CFG, SHIFT = 16, 4.0, 5.0  # as the demo workflow has them
 STARTS = (2, 4, 6, 8, 10, 11, 12)  # steps that are not made: the first ones
 KINDS = {"single_object": "centred_correlation", "camera": "camera_correlation"}
 
 
-@torch.inference_mode()
 def drawn_from(dit, vae, case: BenchCase, clean: Tensor, start: int, half: bool = False) -> Tensor:
     """A draw of the case's prompt and seed whose first `start` steps are not made: `clean` at that noise level instead.
 
@@ -39,17 +33,9 @@ def drawn_from(dit, vae, case: BenchCase, clean: Tensor, start: int, half: bool 
     Returns:
         frames (T,H,W,3) float32 0..1.
     """
-    shape = tuple(clean.shape[1:])
-    level = shifted_sigmas(STEPS, SHIFT)[start : start + 1]
-    x = noised(clean, seeded_noise(shape, case.seed)[None], level)
-    lots = torch.Generator().manual_seed(case.seed + 1)
-    context = torch.stack([encode(case.caption)[0], encode("")[0]])
-    with fast("cpu", half):
-        latent = euler(
-            partial(velocity, dit), x, context, STEPS, CFG, SHIFT, start=start,
-            fresh=lambda: torch.randn(shape, generator=lots)[None],
-        )  # fmt: skip
-    return decode(vae, latent)[0]
+    return sample(
+        dit, vae, [case.caption], STEPS, CFG, SHIFT, case.seed, half=half, ancestral=True, clean=clean, start=start
+    )[0]
 
 
 def main(argv: list[str]) -> int:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from ..errors import InputError
 from ..flow_matching import seeded_noise, shifted_sigmas
 from .precision import fast
-from .train_dit import latent_scale, velocity
+from .train_dit import latent_scale, noised, velocity
 from .train_vae import channels_last
 from .vocabulary import encode
 from .wan_dit import WanDiT, WanShape
@@ -59,6 +59,7 @@ def _tensors(path: Path) -> dict[str, torch.Tensor]:
 def sample(
     dit: WanDiT, vae: WanVAE, captions: list[str], steps: int = 20, cfg: float = 4.0, shift: float = 5.0, seed: int = 0,
     num_frames: int = 33, size: int = 128, half: bool = False, ancestral: bool = False,
+    clean: torch.Tensor | None = None, start: int = 0,
 ) -> torch.Tensor:  # fmt: skip
     """Clips of the captions: Euler on the shifted schedule, classifier-free guidance against the empty prompt.
 
@@ -69,6 +70,7 @@ def sample(
         captions: B prompts; clip i starts from the noise of seed + i, so a clip does not depend on its batch.
         num_frames: T = 4(F-1)+1. size: pixels of a side, a multiple of 16.
         half: run the DiT in bfloat16 where that is faster; the clips differ a little.
+        clean, start: latents (B,16,F,size/8,size/8) to go on from, at the noise level of that step.
     Returns:
         frames (B,T,size,size,3) float32 0..1 on the CPU.
     Raises:
@@ -82,6 +84,8 @@ def sample(
     device = next(dit.parameters()).device
     shape = (16, (num_frames - 1) // 4 + 1, size // 8, size // 8)
     x = torch.stack([seeded_noise(shape, seed + i) for i in range(len(captions))]).to(device)
+    if clean is not None:
+        x = noised(clean, x, shifted_sigmas(steps, shift)[start].to(x).expand(len(x)))
     context = torch.stack([encode(caption)[0] for caption in captions] + [encode("")[0]] * len(captions)).to(device)
     # One after each clip's own, so that a clip is the same in any batch; current hosts count likewise.
     generators = [torch.Generator().manual_seed(seed + i + 1) for i in range(len(captions))]
@@ -90,7 +94,9 @@ def sample(
         return torch.stack([torch.randn(shape, generator=generator) for generator in generators]).to(device)
 
     with fast(device, half):
-        latents = euler(partial(velocity, dit), x, context, steps, cfg, shift, fresh=fresh if ancestral else None)
+        latents = euler(
+            partial(velocity, dit), x, context, steps, cfg, shift, fresh=fresh if ancestral else None, start=start
+        )
     return decode(vae, latents)
 
 
