@@ -1,6 +1,6 @@
 """`python3 -m vmt bench cost`: what a whole run costs in floating-point operations, plain and guided.
 
-Counted under fake tensors, so no weights and no GPU are needed, whatever the size of the model. Of the demo model
+Counted on meta tensors, so no weights and no GPU are needed, whatever the size of the model. Of the demo model
 time and memory can be taken as well.
 """
 

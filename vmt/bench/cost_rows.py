@@ -34,8 +34,9 @@ def guided(
     _, of_latents = gradients_of(preset.latent, levels, needs_prediction=True)
     cost = plain(wan, len(levels), prompts) + wan.cut(blocks) + wan.cut(blocks, half=True)
     cost = cost + wan.latent_gradient(flow) * of_latents
-    one = wan.gradient(blocks, flow, kept, half=config.size == "half", both_ways=config.both_ways)
-    cost = cost + one * gradients
+    if gradients:
+        one = wan.gradient(blocks, flow, kept, half=config.size == "half", both_ways=config.both_ways)
+        cost = cost + one * gradients
     if not config.look_ahead:
         return cost
     if config.share_forward:  # the first step of a run has no prediction before it

@@ -1,4 +1,4 @@
-"""What a pass through a Wan of any size costs, counted under fake tensors: no weights, no memory, no GPU.
+"""What a pass through a Wan of any size costs, counted on meta tensors: no weights, no memory, no GPU.
 
 The model is the demo's own Wan at another size. Attention is a stand-in that knows the shape of its result and the
 operations of a fused kernel: 4 N M C forward and, since the map is computed again, 10 N M C backward.
@@ -6,19 +6,17 @@ operations of a fused kernel: 4 N M C forward and, since the map is computed aga
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from ..demo.wan_dit import Attention, WanDiT, WanShape, run_block
 from ..half_size import half_grid, half_latent
@@ -30,6 +28,9 @@ from ..token_grid import TokenGrid
 
 TEXT_TOKENS = 512
 CHECKPOINTS = ("none", "selective", "block", "nested")
+
+META = torch.device("meta")  # tensors have sizes and no numbers
+_once = cache  # of a pass through sizes that are equal
 
 
 @torch.library.custom_op("vmt_count::attention", mutates_args=())
@@ -71,9 +72,23 @@ def _operations(q_shape, k_shape) -> int:
 
 
 OPERATIONS = {
-    torch.ops.vmt_count.attention: lambda q, k, *_, **__: _operations(q, k),
-    torch.ops.vmt_count.attention_backward: lambda _, q, k, *__, **___: 10 * _operations(q, k) // 4,
+    **flop_registry,
+    torch.ops.vmt_count.attention: shape_wrapper(lambda q, k, *_, **__: _operations(q, k)),
+    torch.ops.vmt_count.attention_backward: shape_wrapper(lambda _, q, k, *__, **___: 10 * _operations(q, k) // 4),
 }
+
+
+class Operations(TorchDispatchMode):
+    """Counts floating-point operations by PyTorch's own formulas. Its counter looks first whether an operation is made
+    of others, which takes most of its time; of those below autograd none is."""
+
+    flops = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if formula := OPERATIONS.get(function._overloadpacket):
+            self.flops += formula(*args, **(kwargs or {}), out_val=result)
+        return result
 
 
 class LiveBytes(TorchDispatchMode):
@@ -82,13 +97,7 @@ class LiveBytes(TorchDispatchMode):
     def __enter__(self):
         self.peak = self._live = 0
         self._known: dict[int, weakref.ref] = {}
-        gc.collect()
-        gc.freeze()  # what is there now need not be looked through again
         return super().__enter__()
-
-    def __exit__(self, *exception):
-        gc.unfreeze()
-        return super().__exit__(*exception)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
@@ -104,9 +113,7 @@ class LiveBytes(TorchDispatchMode):
             return
         self._known[key] = weakref.ref(storage, partial(self._gone, key, size))
         self._live += size
-        if self._live > self.peak:
-            gc.collect()  # fake tensors hang in cycles, which real ones are not part of
-            self.peak = max(self.peak, self._live)
+        self.peak = max(self.peak, self._live)
 
     def _gone(self, key: int, size: int, _) -> None:
         del self._known[key]
@@ -133,25 +140,43 @@ class Cost:
         return Cost(self.flops * times, self.forwards * times, self.backwards * times, peak)
 
 
+@dataclass(frozen=True)
 class FakeWan:
-    """A Wan without weights, in bfloat16, that makes one video of `latent` = (frames, height, width)."""
+    """A Wan without weights, in bfloat16, that makes one video of `latent` = (frames, height, width).
 
-    def __init__(self, shape: WanShape, latent: tuple[int, int, int], text_tokens: int = TEXT_TOKENS):
-        self.shape, self.grid = shape, TokenGrid.from_latent_shape((1, shape.channels, *latent))
-        self._fake = FakeTensorMode(allow_non_fake_inputs=True)
-        with self._fake:
-            self._dit = _half(shape).requires_grad_(False)
-            self._latent = torch.empty(1, shape.channels, *latent, dtype=torch.bfloat16)
-            self._text = torch.empty(1, text_tokens, shape.text_width, dtype=torch.bfloat16)
-            self._timestep = torch.empty(1)
-        for module in self._dit.modules():
-            if isinstance(module, Attention):
-                module.attend = lambda q, k, v, seen=None: _attention(q, k, v)[0]
+    What a pass costs is told by the sizes alone, so it is counted once for all that are equal.
+    """
 
+    shape: WanShape
+    latent: tuple[int, int, int]
+    text_tokens: int = TEXT_TOKENS
+    _counts: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def grid(self) -> TokenGrid:
+        return TokenGrid.from_latent_shape((1, self.shape.channels, *self.latent))
+
+    @property
+    def _dit(self) -> WanDiT:
+        return _model(self.shape)
+
+    @cached_property
+    def _given(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Latent, timestep and text."""
+        with META:
+            latent = torch.empty(1, self.shape.channels, *self.latent, dtype=torch.bfloat16)
+            text = torch.empty(1, self.text_tokens, self.shape.text_width, dtype=torch.bfloat16)
+            return latent, torch.empty(1), text
+
+    @_once
     def forward(self) -> Cost:
         """A whole pass for one prompt."""
-        return self._counted(lambda: self._dit(self._latent, self._timestep, self._text), grad=False)
+        return self._pass()
 
+    def _pass(self) -> Cost:
+        return self._counted(lambda: self._dit(*self._given), grad=False)
+
+    @_once
     def cut(self, blocks: tuple[int, ...], through: int = 0, half: bool = False) -> Cost:
         """A pass up to q and k of the deepest of `blocks`: a look at the reference.
 
@@ -159,6 +184,7 @@ class FakeWan:
         """
         return self._counted(lambda: self._queries_keys(self._seen(half), blocks, through), grad=False)
 
+    @_once
     def gradient(
         self, blocks: tuple[int, ...], config: AttentionFlowConfig, kept: str = "none", through: int = 0,
         half: bool = False, both_ways: bool = False,
@@ -172,7 +198,7 @@ class FakeWan:
         run = RUNS[kept]
 
         def work():
-            latent = self._latent.float().requires_grad_()
+            latent = self._given[0].float().requires_grad_()
             taken = self._queries_keys(self._seen(half, latent), blocks, through, run)
             grid, read = (half_grid(self.grid), config.at_half_size()) if half else (self.grid, config)
             flow = unknown_flow(grid, read, blocks)
@@ -181,6 +207,7 @@ class FakeWan:
 
         return self._counted(work, grad=True)
 
+    @_once
     def tuning_step(self, heads: int, rank: int, kept: str = "none", beside: tuple[int, int] | None = None) -> Cost:
         """A pass through the whole model and back to a LoRA of its self-attention.
 
@@ -192,7 +219,8 @@ class FakeWan:
         parameters = list(trained.parameters())
 
         def work():
-            tokens, *given, _ = self._dit.embed(self._latent.clone().requires_grad_(), self._timestep, self._text)
+            latent, *others = self._given
+            tokens, *given, _ = self._dit.embed(latent.clone().requires_grad_(), *others)
             for block in self._dit.blocks:
                 tokens = RUNS[kept](block, tokens, *given)
             torch.autograd.grad(tokens.float().square().mean(), parameters)
@@ -200,14 +228,15 @@ class FakeWan:
         with self._standing(trained, *(other.requires_grad_(False) for other in others)):
             return self._counted(work, grad=True)
 
+    @_once
     def tuning_look(self, heads: int, rank: int, beside: tuple[int, int] | None = None) -> Cost:
         """A whole pass for one prompt with the LoRAs of `tuning_step`."""
         with self._standing(*(self._branch(*sizes) for sizes in ((heads, rank), beside) if sizes)):
-            return self.forward()
+            return self._pass()
 
     def _branch(self, heads: int, rank: int) -> BranchLora:
         reached = (torch.arange(self.shape.heads) < heads).expand(self.shape.blocks, -1)
-        return BranchLora(reached, self.shape.width, rank).bfloat16()
+        return BranchLora(reached, self.shape.width, rank).bfloat16().to(META)
 
     @contextmanager
     def _standing(self, *branches: BranchLora) -> Iterator[None]:
@@ -229,11 +258,12 @@ class FakeWan:
             for hook in hooks:
                 hook.remove()
 
+    @_once
     def latent_gradient(self, config: AttentionFlowConfig) -> Cost:
         """The loss of a predicted clip's latent flow, beside an AMF of that config, and its gradient to the clip."""
 
         def work():
-            clip = self._latent.float().requires_grad_()
+            clip = self._given[0].float().requires_grad_()
             pairs, size = frame_pairs(self.grid.frames, config.span), matched_size(self.grid)
             of_pairs = (len(pairs), *size)
             flow = LatentFlow(self.grid, config, pairs, torch.empty(*of_pairs, 2), torch.empty(of_pairs))
@@ -242,12 +272,12 @@ class FakeWan:
         return self._counted(work, grad=True)
 
     def _seen(self, half: bool, latent: torch.Tensor | None = None) -> torch.Tensor:
-        latent = self._latent if latent is None else latent
+        latent = self._given[0] if latent is None else latent
         return (half_latent(latent, torch.tensor(0.5))[0] if half else latent).bfloat16()
 
     def _queries_keys(self, latent, blocks, through, run=run_block):
         last = max(max(blocks), through)
-        taken = self._dit.queries_keys(latent, self._timestep, self._text, {*blocks, last}, run)
+        taken = self._dit.queries_keys(latent, *self._given[1:], {*blocks, last}, run)
         self._rest_of(self._dit.blocks[last], TokenGrid.from_latent_shape(latent.shape).num_tokens)
         return {block: taken[block] for block in blocks}
 
@@ -258,27 +288,28 @@ class FakeWan:
         self._counts["forward"] += 1
 
     def _counted(self, work: Callable[[], object], grad: bool) -> Cost:
-        counts = self._counts = {"forward": 0, "backward": 0}
+        counts, _ = self._counts, self._given  # what is given is there before, and does not count
+        counts.update(forward=0, backward=0)
         hooks = [block.register_forward_pre_hook(partial(_count, counts)) for block in self._dit.blocks]
-        counter, live = FlopCounterMode(display=False, custom_mapping=OPERATIONS), LiveBytes()
+        counter, live = Operations(), LiveBytes()
         try:
-            with self._fake, counter, live, torch.set_grad_enabled(grad):
+            with META, counter, live, torch.set_grad_enabled(grad):
                 work()
         finally:
             for hook in hooks:
                 hook.remove()
         passes = (counts[name] / self.shape.blocks for name in ("forward", "backward"))
-        return Cost(counter.get_total_flops(), *passes, live.peak)
+        return Cost(counter.flops, *passes, live.peak)
 
 
-def _half(shape: WanShape) -> WanDiT:
-    """Made in bfloat16 at once: fake parameters cannot be converted in place."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        return WanDiT(shape)
-    finally:
-        torch.set_default_dtype(before)
+@cache
+def _model(shape: WanShape) -> WanDiT:
+    with META:
+        dit = WanDiT(shape).bfloat16().requires_grad_(False)
+    for module in dit.modules():
+        if isinstance(module, Attention):
+            module.attend = lambda q, k, v, seen=None: _attention(q, k, v)[0]
+    return dit
 
 
 def _count(counts: dict[str, int], block, arguments) -> None:

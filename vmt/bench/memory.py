@@ -1,6 +1,6 @@
 """`python3 -m vmt bench memory`: what comparing motion takes in memory as frames grow, in windows and without.
 
-Counted under fake tensors: the AMF loss of one block of Wan 2.1 1.3B at 81 frames, and its gradient to q and k, beside
+Counted on meta tensors: the AMF loss of one block of Wan 2.1 1.3B at 81 frames, and its gradient to q and k, beside
 q and k themselves. All frame pairs at once, and in parts that the backward pass computes again, as the nodes do it.
 """
 
@@ -10,13 +10,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..signals.attention_flow import AttentionFlowConfig, attention_flow_loss
 from ..signals.matching import MEMORY_LIMIT
 from ..token_grid import TokenGrid
 from ..whole_file import write_json
-from .fake_wan import LiveBytes, unknown_flow
+from .fake_wan import META, LiveBytes, unknown_flow
 from .plot import check_picture, new_figure, save
 
 FRAMES, HEADS, CHANNELS = 21, 12, 128  # latent frames; of Wan 2.1 1.3B
@@ -57,7 +56,7 @@ def main(argv: list[str]) -> int:
 
 def peak_bytes(grid: TokenGrid, config: AttentionFlowConfig, memory_limit: int) -> int:
     """The most that results of the loss and of its gradient take at one time."""
-    with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes() as live:
+    with META, LiveBytes() as live:
         queries, keys = (
             {0: torch.empty(1, grid.num_tokens, HEADS, CHANNELS, dtype=torch.bfloat16, requires_grad=True)}
             for _ in range(2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from ..demo.wan_dit import WanShape
 from ..lora.branches import SPATIAL, TEMPORAL
 from ..lora.presets import PRESETS, TunerConfig
@@ -65,23 +63,10 @@ def tuned(
         for number, cells in enumerate(sizes):
             taken, looked = ((n + len(sizes) - 1 - number) // len(sizes) for n in (steps, looks))
             if taken:
-                step, look_again = _passes(shape, (latent_frames, *cells), text_tokens, trained, beside, kept)
+                wan = FakeWan(shape, (latent_frames, *cells), text_tokens)
+                step, look_again = wan.tuning_step(*trained, kept, beside), wan.tuning_look(*trained, beside)
                 total = total + step * taken + look_again * looked
     return total
-
-
-@cache
-def _passes(
-    shape: WanShape, latent: tuple[int, int, int], text_tokens: int, trained: tuple[int, int],
-    beside: tuple[int, int] | None, kept: str,
-) -> tuple[Cost, Cost]:  # fmt: skip
-    """A step of training and a pass without one; counted once for all presets, which differ in their number.
-
-    latent: its frames, height and width. trained, beside: heads and rank of the branch that learns and of one that only
-    stands.
-    """
-    wan = FakeWan(shape, latent, text_tokens)
-    return wan.tuning_step(*trained, kept, beside), wan.tuning_look(*trained, beside)
 
 
 def rows(
