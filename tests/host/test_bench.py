@@ -62,7 +62,8 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
     assert len({(f["flicker"], f["warp_error"]) for f in figures.values()}) == len(METHODS)
     videos = {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS}
 
-    for name in METHODS:  # a second time: the figures are gone, the videos are not
+    again = ("perfect", "unguided", "balanced")  # a second time: the figures are gone, the videos are not
+    for name in again:
         (tmp_path / name / f"{case.name}.json").unlink()
     with BenchRuns(tmp_path, workflow=workflow) as runs:  # starts no host
         assert {name: runs.result(name, case, other).figures for name in METHODS} == figures

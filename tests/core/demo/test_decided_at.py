@@ -21,7 +21,8 @@ def dit():
     return load_dit(WEIGHTS / DIT_FILE)
 
 
-def test_from_pure_noise_it_is_a_plain_draw_and_at_the_end_the_truth(dit, vae):
+def test_from_pure_noise_it_is_a_plain_draw_and_at_the_end_the_truth(dit, vae, monkeypatch):
+    monkeypatch.setattr(decided_at, "STEPS", 6)
     [case] = bench_cases("single_object", 1)
     clean = clean_latent(vae, case.perfect_transfer()[None]).clone()
     plain = sample(dit, vae, [case.caption], decided_at.STEPS, seed=case.seed, half=True, ancestral=True)[0]
