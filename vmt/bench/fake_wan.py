@@ -79,8 +79,11 @@ OPERATIONS = {
 
 
 class Operations(TorchDispatchMode):
-    """Counts floating-point operations by PyTorch's own formulas. Its counter looks first whether an operation is made
-    of others, which takes most of its time; of those below autograd none is."""
+    """Counts floating-point operations by PyTorch's own formulas.
+
+    Its counter would look first whether an operation is made of others, which takes most of its time (of those below
+    autograd none is), and hold on to what checkpointing computes again, which `LiveBytes` would then count.
+    """
 
     flops = 0
 

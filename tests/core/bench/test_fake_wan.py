@@ -1,11 +1,13 @@
 """Operations counted without a model, against what they must be by hand and what a real model does."""
 
+from contextlib import ExitStack
+
 import pytest
 import torch
 
 from vmt.bench.compute import Compute
 from vmt.bench.cost import SHAPES
-from vmt.bench.fake_wan import CHECKPOINTS, Cost, FakeWan
+from vmt.bench.fake_wan import CHECKPOINTS, META, RUNS, Cost, FakeWan, LiveBytes, Operations
 from vmt.demo.wan_dit import WanDiT, WanShape
 from vmt.signals.attention_flow import AttentionFlowConfig
 
@@ -77,6 +79,28 @@ def test_what_is_forgotten_takes_no_memory():
     peak = {name: wan.gradient((7,), AttentionFlowConfig(span=1), name).peak_bytes for name in CHECKPOINTS[:3]}
     assert peak["block"] < peak["selective"] < 0.5 * peak["none"]
     assert wan.forward().peak_bytes < peak["block"]
+
+
+@pytest.mark.parametrize("kept", ["none", "block"])
+def test_memory_is_that_of_real_tensors(kept):
+    """Also while operations are counted: with PyTorch's own counter it is twice as much where blocks are forgotten."""
+
+    def peak(device, *modes):
+        with ExitStack() as entered:
+            for mode in (device, *modes):
+                entered.enter_context(mode)
+            dit = WanDiT(WanShape(WIDTH, FFN, 3)).requires_grad_(False)
+            latent, text = torch.zeros(1, 16, *LATENT, requires_grad=True), torch.zeros(1, TEXT, 4096)
+            live = entered.enter_context(LiveBytes())
+            first, *given, _ = dit.embed(latent, torch.zeros(1), text)
+            tokens = first
+            for block in dit.blocks:
+                tokens = RUNS[kept](block, tokens, *given)
+            torch.autograd.grad(tokens.square().mean(), first)
+            return live.peak
+
+    real = peak(torch.device("cpu"))
+    assert peak(META, Operations()) == peak(META) == real
 
 
 def test_a_deeper_run_costs_more_than_the_loss_needs():
