@@ -9,8 +9,6 @@ from vmt.bench.cost import BLOCKS, LARGE, SHAPES, SHIFT
 from vmt.bench.cost_rows import guided, plain
 from vmt.bench.fake_wan import FakeWan
 from vmt.bench.tuning_rows import WHOLE_CLIP, rows, tuned
-from vmt.demo.sampling import shape_of_file
-from vmt.demo.train import DIT_FILE, WEIGHTS
 from vmt.demo.vocabulary import NUM_TOKENS
 from vmt.demo.wan_dit import WanShape
 from vmt.flow_matching import shifted_sigmas
@@ -131,6 +129,15 @@ def test_steps_at_half_size_are_counted_at_half_size(small):
     assert found.flops == first + second + 30 * step.flops + 2 * 4 * passed.flops
 
 
+@pytest.fixture
+def small_demo(monkeypatch):
+    """In the place of the demo model's sizes; its tapped block is the third."""
+    shape = WanShape(256, 512, 3)
+    monkeypatch.setattr(cost, "shape_of_file", lambda file: shape)
+    return shape
+
+
+@pytest.mark.usefixtures("small_demo")
 def test_tuning_stands_in_the_report(capsys):
     assert command.main([*DEMO, "--tuning"]) == 0
     told = capsys.readouterr().out
@@ -138,14 +145,13 @@ def test_tuning_stands_in_the_report(capsys):
         assert f"| tune_{name} |" in told
 
 
-def test_the_demo_has_captions_of_16_tokens():
+def test_the_demo_has_captions_of_16_tokens(small_demo):
     """Others have 512; of a pass of the demo model that would be an eighth more."""
     options = cost.parse([*DEMO[1:], "--tuning"])
     plainly, counted = cost.count(options)
-    shape = shape_of_file(WEIGHTS / DIT_FILE)
-    short, long = (FakeWan(shape, (9, 16, 16), tokens) for tokens in (NUM_TOKENS, 512))
+    short, long = (FakeWan(small_demo, (9, 16, 16), tokens) for tokens in (NUM_TOKENS, 512))
     assert plainly.flops == plain(short, 16, 2).flops < plain(long, 16, 2).flops
-    presets = {name: tuned(shape, 33, (128, 128), config, options.kept, NUM_TOKENS)
+    presets = {name: tuned(small_demo, 33, (128, 128), config, options.kept, NUM_TOKENS)
                for name, config in PRESETS_OF_TUNING.items()}  # fmt: skip
     assert {name: counted[f"tune_{name}"].flops for name in presets} == {n: c.flops for n, c in presets.items()}
 
@@ -206,6 +212,7 @@ def test_where_the_system_does_not_tell_memory(monkeypatch, capsys):
     assert "| 12.0 | 1.50 | – |" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("small_demo")
 def test_tunings_stand_below(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(cost, "ratios", lambda *asked: {"unguided": (8.0, 1.0)})
     monkeypatch.setattr(cost, "peaks", lambda *asked: dict.fromkeys(["unguided", *PRESETS]))
