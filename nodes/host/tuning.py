@@ -46,6 +46,21 @@ class Tuned:
     checkpoint: Path
 
 
+KEPT_RUNS = 2  # so that another strength or file name costs nothing: some MB each
+_last: dict[str, Tuned] = {}  # by `run_key`, the newest last
+
+
+def _keep(key: str, tuned: Tuned) -> None:
+    _last[key] = tuned
+    while len(_last) > KEPT_RUNS:
+        del _last[next(iter(_last))]
+
+
+def forget() -> None:
+    """The next run is made anew, whatever it is."""
+    _last.clear()
+
+
 def check_tunable(patcher, wan: WanSizes) -> None:
     """Raises UnsupportedModelError for models that need more than a caption, and for weights without a gradient."""
     model = patcher.model.diffusion_model
@@ -90,7 +105,8 @@ def tune_clips(
 ) -> Tuned:  # fmt: skip
     """Branches of the model that make the clips' motion and the reference's look; the model itself stays as it is.
 
-    Interrupted or failing, it keeps what it has learned; the same call goes on from there.
+    Interrupted or failing, it keeps what it has learned; the same call goes on from there. One of the last few runs is
+    not made again.
     """
     latent = clips.sparse[0]
     grid = check_reference(latent, wan)
@@ -133,6 +149,8 @@ def tune_clips(
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
         key = run_key(model, clips, captions, config, seed, roles)
+        if key in _last:
+            return _last[key]
         checkpoint = checkpoint_file(key)
         drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, most, checkpoint, key)
@@ -144,7 +162,7 @@ def tune_clips(
         }  # fmt: skip
         names = [stage.branch for stage in stages]
         steps = {name: sum(n for own, n in zip(names, history["steps"], strict=True) if own == name) for name in names}
-        return Tuned(
+        tuned = Tuned(
             {name: branches[name].cpu() for name in steps}, roles, history["loss"],
             dict(zip(names, history["best"], strict=True)),  # of a branch's last stage
             {
@@ -153,6 +171,8 @@ def tune_clips(
             },
             checkpoint,
         )  # fmt: skip
+        _keep(key, tuned)
+        return tuned
 
     return with_model(patcher, captions, latent, work)
 

@@ -10,12 +10,14 @@ from clip_files import TEXT, VISION, write_clip
 from quick_runs import QUICK, SMALL
 
 from vmt.bench import command, cost, cost_rows
+from vmt.bench import runs as runs_module
 from vmt.bench.cases import bench_cases
 from vmt.bench.clip_models import ClipModels, clip_models
 from vmt.bench.fake_wan import FakeWan
 from vmt.bench.figure_tables import DIGITS, FigureTables
 from vmt.bench.filmed import filmed_cases
 from vmt.bench.methods import load
+from vmt.bench.methods.method import Method
 from vmt.bench.runs import BenchRuns, loading
 from vmt.demo import api_graph
 from vmt.demo.reference_clip import write_reference
@@ -23,6 +25,7 @@ from vmt.demo.run import WORKFLOW
 from vmt.demo.sampling import shape_of_file
 from vmt.demo.train import DIT_FILE, WEIGHTS
 from vmt.demo.transfer_runs import changed
+from vmt.demo.tuned_graph import tuned
 from vmt.errors import InputError
 from vmt.guidance.presets import PRESETS
 from vmt.launch.server import Server
@@ -30,7 +33,7 @@ from vmt.signals.attention_flow import AttentionFlowConfig
 from vmt.video import read_video, write_video
 
 BROKEN = ("broken_centre", "broken_heads", "broken_exchange")
-METHODS = ("vae_round_trip", "perfect", "unguided", "balanced", "fastvmt", "shuffled_frames", "unrelated_reference")
+METHODS = ("vae_round_trip", "perfect", "unguided", "balanced", "unrelated_reference")
 
 
 def untimed(figures):
@@ -62,7 +65,7 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
     assert len({(f["flicker"], f["warp_error"]) for f in figures.values()}) == len(METHODS)
     videos = {name: (tmp_path / name / f"{case.name}.mp4").read_bytes() for name in METHODS}
 
-    again = ("perfect", "unguided", "balanced")  # a second time: the figures are gone, the videos are not
+    again = ("perfect", "unguided")  # a second time: the figures are gone, the videos are not
     for name in again:
         (tmp_path / name / f"{case.name}.json").unlink()
     with BenchRuns(tmp_path, workflow=workflow) as runs:  # starts no host
@@ -75,9 +78,12 @@ def test_methods_run_are_judged_and_kept(server, tmp_path):
 
 def test_a_host_that_dies_is_started_anew_and_a_case_that_kills_it_left_out(tmp_path, monkeypatch):
     """It dies of the first case once, of the second whenever that is run."""
-    cases = bench_cases("single_object", 3)
-    workflow = changed(api_graph.load(WORKFLOW), QUICK)
-    with BenchRuns(tmp_path, workflow=workflow) as runs:
+    write_reference(tmp_path / "clip.mp4")
+    listed = [{"video": "clip.mp4", "prompt": f"a {colour} cross"} for colour in ("red", "blue", "white")]
+    (tmp_path / "cases.json").write_text(json.dumps(listed))
+    workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
+    cases = filmed_cases(tmp_path, loading(workflow))
+    with BenchRuns(tmp_path / "out", workflow=workflow) as runs:
         hosts, doomed, run = [], [cases[0].name, cases[1].name, cases[1].name], Server.run
 
         def killed(server, graph, **options):
@@ -117,16 +123,22 @@ def test_further_prompts_cost_no_further_look_at_the_reference(server, tmp_path,
     assert ran == [looks, set()]
 
 
-def test_compute_of_the_methods_is_counted(tmp_path):
-    """4 steps with two prompts each; what a preset adds is what `bench cost` says of it."""
-    case, other = bench_cases("single_object", 2)
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory):
+    """A host of the bench's own, which counts; 9 frames of 64x64 in 4 steps with two prompts each."""
     workflow = changed(api_graph.load(WORKFLOW), QUICK + SMALL)
-    with BenchRuns(tmp_path, workflow=workflow) as runs:
-        runs.result("unguided", case, other)  # what the host has kept of it must not be missing
-        told = {
-            name: runs.compute(name, "single_object", [(case, other)])
-            for name in ("unguided", *PRESETS, "windowed_amf", *BROKEN)
-        }
+    with BenchRuns(tmp_path_factory.mktemp("counting"), workflow=workflow) as runs:
+        yield runs
+
+
+def test_compute_of_the_methods_is_counted(counting):
+    """What a preset adds is what `bench cost` says of it."""
+    case, other = bench_cases("single_object", 2)
+    counting.make_unguided(case, other)  # what the host has kept of it must not be missing
+    told = {
+        name: counting.compute(name, "single_object", [(case, other)])
+        for name in ("unguided", *PRESETS, "windowed_amf", *BROKEN)
+    }
     assert (told["unguided"]["forwards"], told["unguided"]["backwards"]) == (8, 0)
     sigmas = [5 * s / (1 + 4 * s) for s in (1, 0.75, 0.5, 0.25)]
     wan = FakeWan(shape_of_file(WEIGHTS / DIT_FILE), (2, 8, 8))
@@ -140,6 +152,17 @@ def test_compute_of_the_methods_is_counted(tmp_path):
         assert all(told[name][key] == told["windowed_amf"][key] for key in ("forwards", "backwards"))
     flops = [told[name]["flops"] for name in ("unguided", "free", "balanced", "quality")]
     assert flops == sorted(flops) and flops[0] > 0
+
+
+def test_a_tuning_is_counted_whatever_was_tuned_before(counting, monkeypatch):
+    case, other = bench_cases("single_object", 2)
+    short = Method("three steps", tuned(spatial_steps=1, half_steps=0, temporal_steps=2), tunes=True)
+    monkeypatch.setattr(runs_module, "load", lambda name: short)
+    told = []
+    for name in ("before", "after"):
+        told.append(counting.compute(name, "single_object", [(case, other)]))
+        counting._made(name, short, case, other)
+    assert told[0] == told[1] and told[0]["forwards"] >= 8 + 3 and told[0]["backwards"] > 1
 
 
 def test_a_clip_of_the_users_judges_too(host, server, tmp_path):

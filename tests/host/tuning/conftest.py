@@ -102,10 +102,17 @@ def about():
 
 
 @pytest.fixture
-def no_files(host):
-    """Checkpoints and files of earlier tests are gone; LoRAs under output are listed, as main.py has it."""
+def anew(pack):
+    """anew(): a run that was made is made again."""
+    return pack("nodes.host.tuning").forget
+
+
+@pytest.fixture
+def no_files(host, anew):
+    """Runs, checkpoints and files of earlier tests are gone; LoRAs under output are listed, as main.py has it."""
     import folder_paths
 
+    anew()
     folder_paths.add_model_folder_path("loras", str(host.base / "output" / "loras"))
     kept = host.base / "user" / "vmt_tuning"
     for folder in (kept, kept / "heads", host.base / "output" / "loras"):

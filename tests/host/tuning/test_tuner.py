@@ -89,8 +89,20 @@ class TestTuner:
         assert all(not torch.equal(a, b) for i, a in enumerate(sampled) for b in sampled[:i])
         assert torch.equal(sampled[-1], plain_run(sample, graph))
 
-    def test_the_same_again_is_the_same(self, tune, no_files):
-        first, second = tune(), tune(filename_prefix="loras/again")
+    def test_another_strength_or_name_takes_no_step(self, tune, no_files):
+        first, steps = tune(), Steps()
+        again = tune(on_event=steps, motion_strength=0.5, filename_prefix="loras/again")
+        assert steps.told == [] and len(files(no_files)) == 4
+        for told in ("motion", "appearance"):
+            assert all(torch.equal(again.got[told][key], value) for key, value in first.got[told].items())
+        assert again.got["loss_map"] == first.got["loss_map"] and torch.equal(again.got["heads"], first.got["heads"])
+        tune(on_event=steps, options={"spatial_on": False})
+        assert len(steps.told) == STEPS
+
+    def test_the_same_again_is_the_same(self, tune, no_files, anew):
+        first = tune()
+        anew()
+        second = tune(filename_prefix="loras/again")
         assert all(torch.equal(first.got["motion"][k], second.got["motion"][k]) for k in first.got["motion"])
         other = tune(seed=2)
         assert any(not torch.equal(first.got["motion"][k], other.got["motion"][k]) for k in first.got["motion"])
@@ -242,8 +254,9 @@ class TestLeftAsFound:
         assert [p.requires_grad for p in model.model.diffusion_model.parameters()] == flags
         assert all(p.grad is None for p in model.model.diffusion_model.parameters()), "a second model in memory"
 
-    def test_after_an_interrupt_which_keeps_what_was_learned(self, tune, sample, graph, model, host, no_files):
+    def test_after_an_interrupt_which_keeps_what_was_learned(self, tune, sample, graph, model, host, no_files, anew):
         before, whole = plain_run(sample, graph), tune(filename_prefix="loras/whole").got["motion"]
+        anew()
         for turn in range(2):  # in the midst of either branch
             steps = Steps(2, host.nodes.interrupt_processing)
             with pytest.raises(PromptInterrupted):
@@ -283,8 +296,9 @@ class TestLeftAsFound:
             hook.remove()
         assert ran == {own.blocks[0]} and {p.data_ptr() for p in own.parameters()} == before
 
-    def test_memory_running_out_is_met_by_keeping_less(self, tune, pack, monkeypatch, no_files):
+    def test_memory_running_out_is_met_by_keeping_less(self, tune, pack, monkeypatch, no_files, anew):
         whole = tune(seed=7).got["motion"]
+        anew()
         tuning_pass, asked = pack("nodes.host.tuning_pass").TuningPass, []
         velocity = tuning_pass.velocity
 

@@ -1,11 +1,12 @@
 """Runs inside the bench's own ComfyUI: counts the compute of the prompts that ask for it, and tells it over HTTP.
 
-Such a prompt finds no earlier result in the host's cache, and leaves none.
+Such a prompt finds no earlier result in the host's cache or in the tuner, and leaves none.
 
 A prompt asks with {"extra_data": {"vmt_count_compute": true}}; GET /vmt_bench/compute/PROMPT_ID answers.
 """
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import execution
@@ -24,11 +25,18 @@ _execute = execution.PromptExecutor.execute
 def execute(self, prompt, prompt_id, extra_data={}, execute_outputs=[]):  # noqa: B006 - the host's signature
     if not extra_data.get("vmt_count_compute"):
         return _execute(self, prompt, prompt_id, extra_data, execute_outputs)
-    self.reset()  # results of earlier prompts would not be computed again
+    forget(self)  # results of earlier prompts would not be computed again
     with _compute.Compute() as compute:
         _execute(self, prompt, prompt_id, extra_data, execute_outputs)
-    self.reset()  # nor those of this one, whose time would then be missing
+    forget(self)  # nor those of this one, whose time would then be missing
     _told[prompt_id] = compute.told()
+
+
+def forget(executor):
+    executor.reset()
+    for name, module in list(sys.modules.items()):
+        if name.endswith(".nodes.host.tuning"):  # the pack's, under the name that the host gave it
+            module.forget()
 
 
 execution.PromptExecutor.execute = execute
