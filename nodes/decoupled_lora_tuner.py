@@ -105,7 +105,7 @@ class DecoupledLoraTuner(io.ComfyNode):
         with suppress(OSError):
             tuned.checkpoint.unlink()  # not before: a full disk must not cost what was learned
         if motion_strength and loras[TEMPORAL]:
-            model = with_motion_lora(model, loras[TEMPORAL], motion_strength, config.sigma_end)
+            model = with_motion_lora(model, loras[TEMPORAL], motion_strength, tuned.use)
         if appearance_strength and loras[SPATIAL]:
             model, _ = comfy.sd.load_lora_for_models(model, None, loras[SPATIAL], appearance_strength, 0)
         files = [targets[name].name for name in tuned.branches]

@@ -8,8 +8,9 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..vmt.errors import InputError, check_choice
-from ..vmt.lora.files import holds_branch, learned_above, read
+from ..vmt.lora.files import holds_branch, read
 from ..vmt.lora.roles_file import read_mark, same_model
+from ..vmt.lora.use import Use, use_in_file
 from .host.base_model import base_mark
 from .host.model_check import check_wan
 from .host.noisy_lora import with_motion_lora
@@ -47,8 +48,9 @@ class LoadMotionLora(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "noise_levels", options=[AS_LEARNED, ALL], default=AS_LEARNED, optional=True,
-                    tooltip="Where the motion works. as learned: at the noise levels of its tuning. all: at all of "
-                    "them, as by a stock LoRA loader, which brings more of the clip's look.",
+                    tooltip="Where the motion works. as learned: at the noise levels of its tuning; a camera's further "
+                    "down, and not under the negative prompt. all: at all of them, as by a stock LoRA loader, which "
+                    "brings more of the clip's look.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model with that motion; nothing is copied.")],
@@ -73,9 +75,10 @@ class LoadMotionLora(io.ComfyNode):
             tensors, about = read(folder_paths.get_full_path_or_raise("loras", name))
             _check(name, tensors, about, branch, model, wan)
             gated = branch == "motion" and noise_levels == AS_LEARNED and holds_branch(tensors)
-            levels = learned_above(about) if gated else 0.0
-            model = with_motion_lora(model, tensors, strength, levels)
-            above = f", above noise level {levels:g}" if levels else ""
+            use = use_in_file(about) if gated else Use()
+            model = with_motion_lora(model, tensors, strength, use)
+            above = f", above noise level {use.sigma_end:g}" if use.sigma_end else ""
+            above += f", by {use.negative:g} under the negative prompt" if use.negative < 1 else ""
             made = f"rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps"
             said.append(f"{branch} {strength:g}: {made}{above}")
             base = about.get("base_fingerprint")

@@ -145,7 +145,7 @@ def _trusting(preset: Preset, amf: AttentionFlow) -> Preset:
             "[VMT] Attention does not show all that moves in the reference, a camera perhaps: it guides by "
             f"{100 * trust:.0f} %, and latent flow the more."
         )
-    return preset.trusting(trust, moves_whole(amf))
+    return preset.trusting(trust, moves_whole(amf.latent))
 
 
 class MotionGuidance(io.ComfyNode):

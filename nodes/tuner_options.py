@@ -6,6 +6,7 @@ from ..vmt.lora.losses import DIRECTIONS, WEIGHTS
 from ..vmt.lora.positions import ROPES
 from ..vmt.lora.presets import HEADS, TunerConfig
 from ..vmt.lora.sparse_frames import SPARSE
+from ..vmt.lora.use import CHOICES
 from .noise_level import noise_level
 from .types import TunerOptions as TunerOptionsType
 
@@ -101,6 +102,12 @@ class TunerOptions(io.ComfyNode):
                     "half_steps", default=AS_PRESET, min=AS_PRESET, max=100000, optional=True,
                     tooltip="On the clip at half its height and width, every frame: a fourth of the operations or "
                     "less. 0: leave them out. -1: as the preset has it.",
+                ),
+                io.Combo.Input(
+                    "camera", options=list(CHOICES), default=DEFAULT.camera, optional=True,
+                    tooltip="auto: where the clip's whole frame moves, as under a camera, the motion is used at lower "
+                    "noise too, and not under the negative prompt, so that cfg takes it further. off: it is used "
+                    "where it was learned, under both prompts.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

@@ -1,4 +1,4 @@
-"""A motion LoRA in a model at the noise levels that it learned, and not below them, where it would bring the look.
+"""A motion LoRA in a model at the noise levels where it is used, and not below them, where it would bring the look.
 
 A patched weight stays for a whole run. So the updates are added to what the projections give, as while they were
 learned; by patched methods and not by hooks that come and go, for a block that is computed again for a gradient is
@@ -13,23 +13,24 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ...vmt.lora.files import read_branch
+from ...vmt.lora.use import Use
 
 KEY = "vmt_noisy_lora"
 
 
-def with_motion_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_end: float):
-    """A clone with that LoRA where it learned: at noise levels from `sigma_end` up, or by the host's loader, if at all.
+def with_motion_lora(patcher, tensors: dict[str, Tensor], strength: float, use: Use):
+    """A clone with that LoRA where it is used; by the host's loader, if that is everywhere.
 
     Args:
-        tensors: as in a file. sigma_end: 0 for one that learned at all levels.
+        tensors: as in a file.
     """
-    if sigma_end:
-        return with_noisy_lora(patcher, tensors, strength, sigma_end)
+    if use != Use():
+        return with_noisy_lora(patcher, tensors, strength, use)
     return comfy.sd.load_lora_for_models(patcher, None, tensors, strength, 0)[0]
 
 
-def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_end: float):
-    """A clone of the patcher with the LoRA of a file of ours at noise levels from `sigma_end` up. No weight is copied.
+def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, use: Use):
+    """A clone of the patcher with the LoRA of a file of ours where it is used. No weight is copied.
 
     Several in a row add up.
     """
@@ -38,7 +39,8 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_
         branch = read_branch(tensors).requires_grad_(False)
 
     def gate(executor, x, t, *args, **kwargs):
-        branch.strength = strength if float(t.max()) >= sigma_end - 1e-6 else 0.0
+        on = float(t.max()) >= use.sigma_end - 1e-6
+        branch.strength = _strength(x, strength, use.negative, args, kwargs) if on else 0.0
         branch.to(x.device)
         return executor(x, t, *args, **kwargs)
 
@@ -48,13 +50,26 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_
         name = f"diffusion_model.blocks.{block}.self_attn.{part}.forward"
         add = partial(_added, patched.get_model_object(name), branch, int(block), part)
         patched.add_object_patch(name, add)
-    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, sigma_end)))
+    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, use.sigma_end, use.negative)))
     return patched
 
 
 def told(patcher) -> tuple:
-    """What was put into a patcher: (tensors, strength, sigma_end) of each."""
+    """What was put into a patcher: (tensors, strength, level, share under the negative prompt) of each."""
     return patcher.attachments.get(KEY, ())
+
+
+def _strength(x: Tensor, strength: float, negative: float, args: tuple, kwargs: dict) -> float | Tensor:
+    """Of each of a batch x, as the host says which prompt it is under: 0 the positive one, 1 the negative."""
+    if negative == 1:
+        return strength
+    options = kwargs.get("transformer_options") or (args[3] if len(args) > 3 else None) or {}
+    prompts = options.get("cond_or_uncond") or [0]
+    shares = [negative if prompt == 1 else 1.0 for prompt in prompts]
+    if len(set(shares)) == 1:
+        return strength * shares[0]
+    each = torch.tensor(shares, device=x.device) * strength
+    return each.repeat_interleave(len(x) // len(prompts)).reshape(-1, 1, 1)
 
 
 def _added(forward, branch, block: int, part: str, x: Tensor) -> Tensor:

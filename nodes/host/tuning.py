@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...vmt import VERSION
 from ...vmt.errors import InputError, UnsupportedModelError
+from ...vmt.guidance.trust import moves_as_camera
 from ...vmt.half_size import half_grid
 from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora, check_rank
 from ...vmt.lora.head_roles import HeadRoles
@@ -19,6 +20,9 @@ from ...vmt.lora.presets import TunerConfig
 from ...vmt.lora.roles_file import write_mark
 from ...vmt.lora.time_left import TimeLeft
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, halved, tune
+from ...vmt.lora.use import Use, use_of
+from ...vmt.signals.attention_flow import AttentionFlowConfig
+from ...vmt.signals.latent_flow import extract_latent_flow
 from ...vmt.token_grid import TokenGrid
 from .base_model import base_mark
 from .checkpoint import fitting
@@ -36,13 +40,15 @@ from .tuning_pass import TuningPass, with_model
 @dataclass
 class Tuned:
     """branches: those that were trained, by name, on the CPU. losses: of every step. held_out: the loss of each branch
-    on draws never trained on. about: for its file. checkpoint: to be removed once they are written."""
+    on draws never trained on. about: for its file. use: of the motion. checkpoint: to be removed once they are
+    written."""
 
     branches: dict[str, BranchLora]
     roles: HeadRoles
     losses: list[float]
     held_out: dict[str, float]
     about: dict[str, dict[str, str]]
+    use: Use
     checkpoint: Path
 
 
@@ -148,6 +154,7 @@ def tune_clips(
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
+        use = _use(model, clips, wan, config)
         key = run_key(model, clips, captions, config, seed, roles)
         if key in _last:
             return _last[key]
@@ -158,7 +165,7 @@ def tune_clips(
             "base_model": str(wan), "base_fingerprint": write_mark(mark), "heads": str(roles),
             "reference_sha256": clips.frames_sha256, "clips": str(len(captions)),
             "made_by": "comfyui-vmt Decoupled-LoRA Tuner", "version": VERSION,
-            **{f"setting_{name}": str(value) for name, value in asdict(config).items()},
+            **{f"setting_{name}": str(value) for name, value in asdict(config).items()}, **use.written(),
         }  # fmt: skip
         names = [stage.branch for stage in stages]
         steps = {name: sum(n for own, n in zip(names, history["steps"], strict=True) if own == name) for name in names}
@@ -169,12 +176,22 @@ def tune_clips(
                 name: {**about, **_about_branch(branches[name]), "steps": f"{taken:.0f}"}
                 for name, taken in steps.items()
             },
-            checkpoint,
+            use, checkpoint,
         )  # fmt: skip
         _keep(key, tuned)
         return tuned
 
     return with_model(patcher, captions, latent, work)
+
+
+def _use(model: TuningPass, clips: Clips, wan: WanSizes, config: TunerConfig) -> Use:
+    """Of the motion LoRA: by whether the reference's whole frame moves."""
+    if config.camera == "off":
+        return Use(config.sigma_end)
+    clip = clips.whole[0] if clips.whole else clips.sparse[0]
+    grid = TokenGrid.from_latent_shape(clip.shape, wan.patch)
+    flow = extract_latent_flow(model.to_model(clip), grid, AttentionFlowConfig(), model.device)
+    return use_of(moves_as_camera(flow), config.sigma_end)
 
 
 def _about_branch(branch: BranchLora) -> dict[str, str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..signals.attention_flow import AttentionFlow
+from ..signals.latent_flow import LatentFlow
 
 # Between the first and the second of each what is meant begins; told from 64 references of the bench.
 # Cosine of both flows: of single objects .24 to .67 but for one slow line, of cameras up to .23, and up to .63 where a
@@ -43,9 +44,14 @@ def attention_trust(flow: AttentionFlow, half: bool = False) -> float:
     return 1 - (1 - _between(sees, *SEES)) * camera
 
 
-def moves_whole(flow: AttentionFlow) -> float:
+def moves_whole(flow: LatentFlow | None) -> float:
     """How far the whole frame of the reference moves, by its latent flow, ground and all: 0..1; 0 without one."""
-    return 0.0 if flow.latent is None else _between(spread(flow.latent.displacement), *WHOLE)
+    return 0.0 if flow is None else _between(spread(flow.displacement), *WHOLE)
+
+
+def moves_as_camera(flow: LatentFlow | None) -> float:
+    """How far the whole frame moves, and in one piece: 0..1. Of small clips and of noise, all moves a little anyhow."""
+    return 0.0 if flow is None else _between(coherence(flow.displacement), *COHERENT) * moves_whole(flow)
 
 
 def agreement(a: Tensor, b: Tensor) -> float:

@@ -16,7 +16,6 @@ from .branches import PARTS, BranchLora
 PREFIX = "diffusion_model."
 DOWN = ".lora_down.weight"
 ENDS = (DOWN, ".lora_up.weight", ".alpha")
-LEARNED_ABOVE = "setting_sigma_end"  # among what a file says of itself
 
 
 def state_dict(branch: BranchLora, dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
@@ -79,14 +78,6 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
             f"{path.name} cannot be written ({error.strerror or error}); a folder with room that may be written to is "
             "needed. Free some space, or change the file name's folder; what was learned is kept for the next run."
         ) from error
-
-
-def learned_above(about: dict[str, str]) -> float:
-    """The lowest noise level that a motion LoRA learned at, by what its file says; 0 if it does not."""
-    try:
-        return min(1.0, max(0.0, float(about.get(LEARNED_ABOVE, 0))))
-    except ValueError:
-        return 0.0
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 
 from vmt.errors import InputError
 from vmt.lora.branches import PARTS, BranchLora
-from vmt.lora.files import holds_branch, learned_above, read, read_branch, state_dict, write
+from vmt.lora.files import holds_branch, read, read_branch, state_dict, write
 
 HEADS = torch.tensor([[True, False], [True, False]])
 
@@ -51,13 +51,6 @@ def test_what_is_not_named_as_a_branch_is_none():
     assert holds_branch(tensors) and not holds_branch({})
     assert not holds_branch({key.replace("lora_down", "lora_A"): tensor for key, tensor in tensors.items()})
     assert not holds_branch(dict(list(tensors.items())[:-1])) and not holds_branch({**tensors, "more": tensors})
-
-
-@pytest.mark.parametrize(
-    ("told", "level"), [({}, 0), ({"setting_sigma_end": "0.8"}, 0.8), ({"setting_sigma_end": "some"}, 0)]
-)
-def test_levels_that_were_learned(told, level):
-    assert learned_above(told) == level
 
 
 def test_written_whole_and_read_back(tmp_path):

@@ -36,6 +36,7 @@ def tuning(graph):
             "sigma_end": 0.7,
             "appearance_rank": 0,
             "sparse": "latents",
+            "camera": "off",
         }
         inputs = {
             "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],
