@@ -49,7 +49,7 @@ class LoadMotionLora(io.ComfyNode):
                 io.Combo.Input(
                     "noise_levels", options=[AS_LEARNED, ALL], default=AS_LEARNED, optional=True,
                     tooltip="Where the motion works. as learned: at the noise levels of its tuning; a camera's further "
-                    "down, and not under the negative prompt. all: at all of them, as by a stock LoRA loader, which "
+                    "down, and little under the negative prompt. all: at all of them, as by a stock LoRA loader, which "
                     "brings more of the clip's look.",
                 ),
             ],
@@ -78,7 +78,8 @@ class LoadMotionLora(io.ComfyNode):
             use = use_in_file(about) if gated else Use()
             model = with_motion_lora(model, tensors, strength, use)
             above = f", above noise level {use.sigma_end:g}" if use.sigma_end else ""
-            above += f", by {use.negative:g} under the negative prompt" if use.negative < 1 else ""
+            if use.negative != use.positive:
+                above += f", by {use.positive:g} under the prompt and {use.negative:g} under the negative one"
             made = f"rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps"
             said.append(f"{branch} {strength:g}: {made}{above}")
             base = about.get("base_fingerprint")

@@ -106,7 +106,7 @@ class TunerOptions(io.ComfyNode):
                 io.Combo.Input(
                     "camera", options=list(CHOICES), default=DEFAULT.camera, optional=True,
                     tooltip="auto: where the clip's whole frame moves, as under a camera, the motion is used at lower "
-                    "noise too, and not under the negative prompt, so that cfg takes it further. off: it is used "
+                    "noise too, and little under the negative prompt, so that cfg takes it further. off: it is used "
                     "where it was learned, under both prompts.",
                 ),
             ],

@@ -40,7 +40,7 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, use: U
 
     def gate(executor, x, t, *args, **kwargs):
         on = float(t.max()) >= use.sigma_end - 1e-6
-        branch.strength = _strength(x, strength, use.negative, args, kwargs) if on else 0.0
+        branch.strength = _strength(x, strength, use, args, kwargs) if on else 0.0
         branch.to(x.device)
         return executor(x, t, *args, **kwargs)
 
@@ -50,22 +50,20 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, use: U
         name = f"diffusion_model.blocks.{block}.self_attn.{part}.forward"
         add = partial(_added, patched.get_model_object(name), branch, int(block), part)
         patched.add_object_patch(name, add)
-    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, use.sigma_end, use.negative)))
+    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, use)))
     return patched
 
 
 def told(patcher) -> tuple:
-    """What was put into a patcher: (tensors, strength, level, share under the negative prompt) of each."""
+    """What was put into a patcher: (tensors, strength, use) of each."""
     return patcher.attachments.get(KEY, ())
 
 
-def _strength(x: Tensor, strength: float, negative: float, args: tuple, kwargs: dict) -> float | Tensor:
+def _strength(x: Tensor, strength: float, use: Use, args: tuple, kwargs: dict) -> float | Tensor:
     """Of each of a batch x, as the host says which prompt it is under: 0 the positive one, 1 the negative."""
-    if negative == 1:
-        return strength
     options = kwargs.get("transformer_options") or (args[3] if len(args) > 3 else None) or {}
     prompts = options.get("cond_or_uncond") or [0]
-    shares = [negative if prompt == 1 else 1.0 for prompt in prompts]
+    shares = [use.negative if prompt == 1 else use.positive for prompt in prompts]
     if len(set(shares)) == 1:
         return strength * shares[0]
     each = torch.tensor(shares, device=x.device) * strength

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 
 from vmt.lora.files import read
 from vmt.lora.tune import Sample
+from vmt.lora.use import CAMERA, Use, use_in_file
 
 HIGH, LOW = 0.9, 0.6  # around the level that `tuning` learns down to
 
@@ -111,8 +112,8 @@ def test_a_camera_is_told_from_a_thing(tune, about, no_files):
     for number, (given, camera) in enumerate((({}, "auto"), ({"clip": pan}, "auto"), ({"clip": pan}, "off"))):
         tune(filename_prefix=f"loras/{number}", give=given, options={"camera": camera})
         told = about(no_files / "output" / "loras" / f"{number}_motion_00001_.safetensors")
-        said.append((float(told["used_above"]), float(told["used_under_negative"])))
-    assert said[0] == said[2] == (0.7, 1) and said[1] == (0.35, 0)
+        said.append(use_in_file(told))
+    assert said[0] == said[2] == Use(0.7) and said[1] == CAMERA
 
 
 def test_a_file_in_other_names_works_at_all_levels(file, load, models, said, model, no_files):
