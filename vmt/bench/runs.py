@@ -20,6 +20,7 @@ import torch
 
 from ..demo import api_graph, demo_graph
 from ..demo.demo_graph import LOADER
+from ..demo.precision import host_arguments
 from ..demo.run import WORKFLOW
 from ..errors import InputError
 from ..launch import CLONE, base_folder, host_tree
@@ -42,7 +43,6 @@ from .report import FLOOR
 
 FPS = 16
 FRAMES = "frames"  # node that shows the frames as they were decoded
-HALF = ["--bf16-unet", "--bf16-vae"]
 DYING = 5.0  # seconds that a host which no longer answers is given to be gone
 COUNTER = CLONE / "nodes" / "bench_host" / "custom_nodes.yaml"
 
@@ -322,8 +322,8 @@ class BenchRuns:
         if self._server is None:
             try:
                 tree, base = host_tree.current(), base_folder.prepare()
-                arguments = ["--cpu"] if needs_cpu_flag(Path(sys.executable)) else []
-                arguments += ["--extra-model-paths-config", str(COUNTER), *HALF * self._half]
+                arguments = host_arguments(needs_cpu_flag(Path(sys.executable)), self._half)
+                arguments += ["--extra-model-paths-config", str(COUNTER)]
                 self._server = self._started.enter_context(Server(Path(sys.executable), tree, base, arguments))
             except (LaunchError, OSError) as error:
                 raise HostNotStarted(str(error)) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 
 
@@ -15,3 +17,14 @@ def multiplies_bfloat16(device: str | torch.device) -> bool:
 def fast(device: str | torch.device, enabled: bool = True) -> torch.autocast:
     """Autocast to bfloat16 where that is faster; elsewhere, or where not enabled, a context that changes nothing."""
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled and multiplies_bfloat16(device))
+
+
+def host_arguments(cpu: bool, half: bool) -> list[str]:
+    """Of a ComfyUI on a CPU or not, whose models compute in bfloat16 or not; says so where that is slow."""
+    if cpu and half and not multiplies_bfloat16("cpu"):
+        print(
+            "vmt: --half computes in bfloat16, for which this CPU has no instructions: that takes many times longer. "
+            "Leave it out, unless results made by it are to be gone on with.",
+            file=sys.stderr,
+        )
+    return ["--cpu"] * cpu + ["--bf16-unet", "--bf16-vae"] * half

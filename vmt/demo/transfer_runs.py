@@ -18,12 +18,12 @@ from ..synthetic import render
 from ..video import read_video, write_video
 from ..whole_file import write_json
 from . import api_graph, demo_graph
+from .precision import host_arguments
 from .run import WORKFLOW
 from .transfer_cases import TransferCase, score_transfer
 from .tuned_graph import tuned
 
 NOISED_START = 0.72  # denoise of the noised start: noise level .93 at shift 5
-HALF = ["--bf16-unet", "--bf16-vae"]
 
 Row = Callable[[demo_graph.DemoGraph], dict]
 
@@ -134,10 +134,8 @@ class TransferRuns:
 
     def _run(self, case: TransferCase, number: int, demo: demo_graph.DemoGraph, row: Row) -> dict:
         if self._server is None:
-            arguments = ["--cpu"] if needs_cpu_flag(Path(sys.executable)) else []
-            server = Server(
-                Path(sys.executable), host_tree.current(), base_folder.prepare(), arguments + HALF * self._half
-            )
+            arguments = host_arguments(needs_cpu_flag(Path(sys.executable)), self._half)
+            server = Server(Path(sys.executable), host_tree.current(), base_folder.prepare(), arguments)
             self._server = self._started.enter_context(server)
         clip = render(case.reference)
         with tempfile.TemporaryDirectory() as folder:

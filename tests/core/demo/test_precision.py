@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vmt.demo import precision
 from vmt.demo.precision import fast
 
 
@@ -14,3 +15,13 @@ def test_bfloat16_where_it_is_fast_and_wanted(monkeypatch, units, enabled):
     with fast("cpu", enabled):
         product = torch.ones(2, 2) @ torch.ones(2, 2)
     assert product.dtype == (torch.bfloat16 if units and enabled else torch.float32)
+
+
+@pytest.mark.parametrize(("quick", "told"), [(True, False), (False, True)])
+def test_a_host_on_a_cpu_that_is_slow_in_bfloat16_is_told(monkeypatch, capsys, quick, told):
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: quick)
+    assert precision.host_arguments(cpu=True, half=True) == ["--cpu", "--bf16-unet", "--bf16-vae"]
+    assert ("many times longer" in capsys.readouterr().err) == told
+    assert precision.host_arguments(cpu=True, half=False) == ["--cpu"]
+    assert precision.host_arguments(cpu=False, half=True) == ["--bf16-unet", "--bf16-vae"]
+    assert not capsys.readouterr().err
