@@ -154,10 +154,10 @@ def tune_clips(
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
-        use = _use(model, clips, wan, config)
         key = run_key(model, clips, captions, config, seed, roles)
         if key in _last:
             return _last[key]
+        use = _use(model, clips, wan, config)
         checkpoint = checkpoint_file(key)
         drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, most, checkpoint, key)
