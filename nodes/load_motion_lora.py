@@ -48,9 +48,9 @@ class LoadMotionLora(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "noise_levels", options=[AS_LEARNED, ALL], default=AS_LEARNED, optional=True,
-                    tooltip="Where the motion works. as learned: at the noise levels of its tuning; a camera's further "
-                    "down, and little under the negative prompt. all: at all of them, as by a stock LoRA loader, which "
-                    "brings more of the clip's look.",
+                    tooltip="Where the motion works. as learned: at the noise levels of its tuning, or as camera of "
+                    "Tuner Options has it. all: at all of them, as by a stock LoRA loader, which brings more of the "
+                    "clip's look.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model with that motion; nothing is copied.")],

@@ -105,9 +105,9 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "camera", options=list(CHOICES), default=DEFAULT.camera, optional=True,
-                    tooltip="auto: where the clip's whole frame moves, as under a camera, the motion is used at lower "
-                    "noise too, and little under the negative prompt, so that cfg takes it further. off: it is used "
-                    "where it was learned, under both prompts.",
+                    tooltip="off: the motion is used where it was learned, under both prompts. auto: where the clip's "
+                    "whole frame moves, as under a camera, it is used at lower noise too, and little under the "
+                    "negative prompt, so that cfg takes it further. For grounds alone: a thing before one gets lost.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

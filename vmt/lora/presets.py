@@ -36,7 +36,7 @@ class TunerConfig:
     appearance_rank: int = 0  # of the appearance branch; 0: as rank
     sparse: str = "latents"  # what is thinned out; "frames": those of the video, as published
     half_steps: int = 400  # on every frame at half the height and width
-    camera: str = "auto"  # where the whole frame moves it is used as a camera's motion, see `use.py`; "off": never
+    camera: str = "off"  # "auto": where the whole frame moves, it is used as a camera's motion, see `use.py`
 
     def __post_init__(self):
         check_choice("heads", self.heads, HEADS)

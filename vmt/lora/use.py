@@ -2,8 +2,8 @@
 
 A thing's way is decided at high noise: below, the LoRA has nothing to add, and guidance that took the motion further
 would lose the thing. A ground under a moving camera shows itself at lower noise, and a model goes on from what it sees.
-There the LoRA acts further down, and little in the pass of the negative prompt: classifier-free guidance then takes the
-motion further, as it takes the prompt.
+There the LoRA can act further down, and little in the pass of the negative prompt: classifier-free guidance then takes
+the motion further, as it takes the prompt. Grounds follow so; a thing before the ground gets lost.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-CHOICES = ("auto", "off")  # whether a camera's motion is told from the clip, and used so
+CHOICES = ("off", "auto")  # whether a camera's motion is told from the clip, and used so
 LEARNED_ABOVE, USED_ABOVE = "setting_sigma_end", "used_above"  # in a file
 POSITIVE, NEGATIVE = "used_under_positive", "used_under_negative"
 MOST = 2.0  # that a file's shares are taken for

@@ -188,14 +188,7 @@ def test_parts_are_left_out_one_at_a_time(demo):
     published = {"decoupled_lora_whole_size", "decoupled_lora_video_frames"}  # of the paper's parts alone
     parts = [name for name in NAMES if name.startswith("decoupled_lora_") and name not in published]
     for name in published:
-        paper = {
-            "half_steps": 0,
-            "temporal_steps": 400,
-            "sigma_end": 0,
-            "heads": "decoupled",
-            "rank": 16,
-            "camera": "off",
-        }
+        paper = {"half_steps": 0, "temporal_steps": 400, "sigma_end": 0, "heads": "decoupled", "rank": 16}
         assert paper.items() <= settings(name).items()
     whole = settings("decoupled_lora")
     changed = [{key for key, value in settings(name).items() if value != whole[key]} for name in parts]

@@ -4,11 +4,5 @@ from ...demo.tuned_graph import tuned
 from . import decoupled_lora_own_heads
 from .method import Method
 
-OPTIONS = {
-    **decoupled_lora_own_heads.OPTIONS,
-    "half_steps": 0,
-    "temporal_steps": 400,
-    "sigma_end": 0.0,
-    "camera": "off",
-}
+OPTIONS = {**decoupled_lora_own_heads.OPTIONS, "half_steps": 0, "temporal_steps": 400, "sigma_end": 0.0}
 METHOD = Method("decoupled_lora, at whole size and all noise levels, thinned out in time", tuned(**OPTIONS), tunes=True)

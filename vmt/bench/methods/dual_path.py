@@ -8,7 +8,7 @@ from .method import Method
 
 OPTIONS = {
     "half_steps": 0, "temporal_steps": 400, "heads": "all", "stride": 1, "motion_weight": 0.0, "sigma_end": 0.0,
-    "rank": 12, "camera": "off",
+    "rank": 12,
 }  # fmt: skip
 METHOD = Method(
     "a LoRA of the whole clip tuned over one of its single frames, which is then left out, both of every head and "

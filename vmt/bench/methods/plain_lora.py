@@ -8,7 +8,7 @@ from .method import Method
 
 OPTIONS = {
     "spatial_steps": 0, "half_steps": 0, "temporal_steps": 400, "heads": "all", "stride": 1, "motion_weight": 0.0,
-    "sigma_end": 0.0, "rank": 24, "camera": "off",
+    "sigma_end": 0.0, "rank": 24,
 }  # fmt: skip
 METHOD = Method(
     "a LoRA of every head tuned on every frame of the reference, as many parameters as both LoRAs of decoupled_lora",
