@@ -316,20 +316,23 @@ OF_THE_HOST = {"sampler_name", "scheduler"}  # KSampler's own lists; `test_sampl
 
 @pytest.fixture
 def with_choice(sample, graph, samplers, guided):
-    """with_choice[node](input, choice): a run in which that input of that node is this choice."""
+    """with_choice[node](input, choice): two steps, one of them guided, with that choice for an input of the node."""
+    short = {"steps": 2}
 
     def options(name, choice):
         nodes = {"options": graph.node("VMT_GuidanceOptions", **{**OPTIONS, name: choice})}
-        return sample(graph.loader(), graph.amf(), nodes, graph.guidance(options=["options", 0]), graph.ksampler())
+        return sample(
+            graph.loader(), graph.amf(), nodes, graph.guidance(options=["options", 0]), graph.ksampler(**short)
+        )
 
     def sampler(name, choice):
-        nodes = samplers["VMT_MotionGuidanceSampler"](("model", 0), **{name: choice})
+        nodes = samplers["VMT_MotionGuidanceSampler"](("model", 0), **short, **{name: choice})
         return sample(graph.loader(), graph.amf(), nodes)
 
     return {
-        "VMT_WindowedInversion": lambda name, choice: guided(inversion={name: choice}),
-        "VMT_ExtractAMF": lambda name, choice: guided(extract={name: choice}),
-        "VMT_MotionGuidance": lambda name, choice: guided(**{name: choice}),
+        "VMT_WindowedInversion": lambda name, choice: guided(inversion={name: choice}, sampler=short),
+        "VMT_ExtractAMF": lambda name, choice: guided(extract={name: choice}, sampler=short),
+        "VMT_MotionGuidance": lambda name, choice: guided(sampler=short, **{name: choice}),
         "VMT_GuidanceOptions": options,
         "VMT_MotionGuidanceSampler": sampler,
     }
