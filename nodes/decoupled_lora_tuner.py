@@ -15,6 +15,7 @@ from ..vmt.lora.branches import SPATIAL, TEMPORAL
 from ..vmt.lora.files import state_dict, write
 from ..vmt.lora.presets import PRESETS
 from ..vmt.lora.roles_picture import draw_roles
+from ..vmt.lora.use import Use
 from ..vmt.whole_file import drop_partials
 from .host.input_check import check_conditioning, check_whole_run
 from .host.model_check import check_wan
@@ -101,11 +102,12 @@ class DecoupledLoraTuner(io.ComfyNode):
         targets = _targets(filename_prefix)
         captions = [clip.positive for clip in clips]
         tuned = tune_clips(model, wan, captions, encode_clips(vae, clips, config, seed), config, seed)
-        loras = {name: _saved(tuned, name, targets[name]) if name in tuned.branches else {} for name in NAMES}
+        use = tuned.use if config.latent_flow else replace(tuned.use, flow=None)
+        loras = {name: _saved(tuned, name, use, targets[name]) if name in tuned.branches else {} for name in NAMES}
         with suppress(OSError):
             tuned.checkpoint.unlink()  # not before: a full disk must not cost what was learned
         if motion_strength and loras[TEMPORAL]:
-            model = with_motion_lora(model, loras[TEMPORAL], motion_strength, tuned.use)
+            model = with_motion_lora(model, loras[TEMPORAL], motion_strength, use)
         if appearance_strength and loras[SPATIAL]:
             model, _ = comfy.sd.load_lora_for_models(model, None, loras[SPATIAL], appearance_strength, 0)
         files = [targets[name].name for name in tuned.branches]
@@ -139,7 +141,7 @@ def _targets(prefix: str) -> dict[str, Path]:
     return {branch: Path(folder) / f"{name}_{counter:05}_.safetensors" for branch, (folder, name, *_) in places.items()}
 
 
-def _saved(tuned: Tuned, name: str, target: Path) -> dict[str, torch.Tensor]:
+def _saved(tuned: Tuned, name: str, use: Use, target: Path) -> dict[str, torch.Tensor]:
     tensors = state_dict(tuned.branches[name])
-    write(target, tensors, {**tuned.about[name], "branch": NAMES[name]})
+    write(target, tensors, {**tuned.about[name], "branch": NAMES[name], **(use.written() if name == TEMPORAL else {})})
     return tensors

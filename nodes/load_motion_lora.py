@@ -1,6 +1,7 @@
 """Load Motion LoRA: what the tuner wrote, in a model that it fits."""
 
 import os
+from dataclasses import replace
 
 import comfy.lora
 import comfy.utils
@@ -48,9 +49,13 @@ class LoadMotionLora(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "noise_levels", options=[AS_LEARNED, ALL], default=AS_LEARNED, optional=True,
-                    tooltip="Where the motion works. as learned: at the noise levels of its tuning, or as camera of "
-                    "Tuner Options has it. all: at all of them, as by a stock LoRA loader, which brings more of the "
-                    "clip's look.",
+                    tooltip="Where the motion works. as learned: at the noise levels of its tuning. all: at all of "
+                    "them, as by a stock LoRA loader, which brings more of the clip's look.",
+                ),
+                io.Float.Input(
+                    "flow_strength", default=1.0, min=0.0, max=2.0, step=0.05, optional=True,
+                    tooltip="Of the clip's latent flow, if the file holds it: it guides beside the LoRA, without a "
+                    "pass through the model. Times motion_strength. 0: the LoRA alone, as by a stock loader.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The model with that motion; nothing is copied.")],
@@ -65,6 +70,7 @@ class LoadMotionLora(io.ComfyNode):
         appearance_lora=NONE,
         appearance_strength=0.5,
         noise_levels=AS_LEARNED,
+        flow_strength=1.0,
     ) -> io.NodeOutput:
         check_choice("noise_levels", noise_levels, (AS_LEARNED, ALL))
         wan, said = check_wan(model), []
@@ -74,14 +80,15 @@ class LoadMotionLora(io.ComfyNode):
                 continue
             tensors, about = read(folder_paths.get_full_path_or_raise("loras", name))
             _check(name, tensors, about, branch, model, wan)
-            gated = branch == "motion" and noise_levels == AS_LEARNED and holds_branch(tensors)
-            use = use_in_file(about) if gated else Use()
-            model = with_motion_lora(model, tensors, strength, use)
-            above = f", above noise level {use.sigma_end:g}" if use.sigma_end else ""
-            if use.negative != use.positive:
-                above += f", by {use.positive:g} under the prompt and {use.negative:g} under the negative one"
+            use = use_in_file(about) if branch == "motion" else Use()
+            if noise_levels == ALL or not holds_branch(tensors):
+                use = replace(use, sigma_end=0.0)
+            model = with_motion_lora(model, tensors, strength, use, flow_strength)
+            how = f", above noise level {use.sigma_end:g}" if use.sigma_end else ""
+            if use.flow and flow_strength:
+                how += f", its flow {strength * flow_strength:g}"
             made = f"rank {about.get('rank', 'unknown')}, {about.get('steps', '?')} steps"
-            said.append(f"{branch} {strength:g}: {made}{above}")
+            said.append(f"{branch} {strength:g}: {made}{how}")
             base = about.get("base_fingerprint")
             if base and not same_model(read_mark(base), base_mark(model, wan)):
                 said.append(f"{name} was tuned on another checkpoint of this size and may come out weaker here")

@@ -6,7 +6,6 @@ from ..vmt.lora.losses import DIRECTIONS, WEIGHTS
 from ..vmt.lora.positions import ROPES
 from ..vmt.lora.presets import HEADS, TunerConfig
 from ..vmt.lora.sparse_frames import SPARSE
-from ..vmt.lora.use import CHOICES
 from .noise_level import noise_level
 from .types import TunerOptions as TunerOptionsType
 
@@ -103,11 +102,11 @@ class TunerOptions(io.ComfyNode):
                     tooltip="On the clip at half its height and width, every frame: a fourth of the operations or "
                     "less. 0: leave them out. -1: as the preset has it.",
                 ),
-                io.Combo.Input(
-                    "camera", options=list(CHOICES), default=DEFAULT.camera, optional=True,
-                    tooltip="off: the motion is used where it was learned, under both prompts. auto: where the clip's "
-                    "whole frame moves, as under a camera, it is used at lower noise too, and little under the "
-                    "negative prompt, so that cfg takes it further. For grounds alone: a thing before one gets lost.",
+                io.Boolean.Input(
+                    "latent_flow", default=DEFAULT.latent_flow, optional=True,
+                    tooltip="Keep the latent flow of the clip in the file, and let it guide beside the motion LoRA: "
+                    "without a pass through the model, cameras and ways that turn are followed too. Off: the LoRA "
+                    "alone. Tuning is the same.",
                 ),
             ],
             outputs=[TunerOptionsType.Output(display_name="options")],

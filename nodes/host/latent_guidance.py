@@ -13,10 +13,13 @@ from .model_check import check_wan
 from .noise_mask import beside_known
 
 
-def attach_latent_guidance(patcher, flow: LatentFlow | None, config: GuidanceConfig, mask: Tensor | None = None):
+def attach_latent_guidance(
+    patcher, flow: LatentFlow | None, config: GuidanceConfig, mask: Tensor | None = None, kind: type | None = None
+):
     """A clone of the model whose predicted clip follows the latent flow of a reference.
 
     Without flow, or with a config that is off, nothing is attached. mask: see `latent_flow_loss`.
+    kind: a LatentGuidance of its own.
 
     Raises:
         UnsupportedModelError: no Wan model.
@@ -24,7 +27,9 @@ def attach_latent_guidance(patcher, flow: LatentFlow | None, config: GuidanceCon
     if flow is None or config.is_off:
         return patcher.clone()
     held = {name: normal_tensor(getattr(flow, name)) for name in ("pairs", "displacement", "confidence")}
-    return attach(patcher, LatentGuidance(replace(flow, **held), config, normal_tensor(mask), check_wan(patcher)))
+    return attach(
+        patcher, (kind or LatentGuidance)(replace(flow, **held), config, normal_tensor(mask), check_wan(patcher))
+    )
 
 
 @dataclass(frozen=True)

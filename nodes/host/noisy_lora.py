@@ -14,23 +14,26 @@ from torch import Tensor
 
 from ...vmt.lora.files import read_branch
 from ...vmt.lora.use import Use
+from .flow_beside_lora import with_flow
 
 KEY = "vmt_noisy_lora"
 
 
-def with_motion_lora(patcher, tensors: dict[str, Tensor], strength: float, use: Use):
-    """A clone with that LoRA where it is used; by the host's loader, if that is everywhere.
+def with_motion_lora(patcher, tensors: dict[str, Tensor], strength: float, use: Use, flow_strength: float = 1.0):
+    """A clone with that LoRA where it is used, by the host's loader, if that is everywhere; its flow beside it.
 
     Args:
-        tensors: as in a file.
+        tensors: as in a file. flow_strength: times `strength`.
     """
-    if use != Use():
-        return with_noisy_lora(patcher, tensors, strength, use)
-    return comfy.sd.load_lora_for_models(patcher, None, tensors, strength, 0)[0]
+    if use.sigma_end:
+        patched = with_noisy_lora(patcher, tensors, strength, use.sigma_end)
+    else:
+        patched = comfy.sd.load_lora_for_models(patcher, None, tensors, strength, 0)[0]
+    return with_flow(patched, use.flow, strength * flow_strength)
 
 
-def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, use: Use):
-    """A clone of the patcher with the LoRA of a file of ours where it is used. No weight is copied.
+def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_end: float):
+    """A clone of the patcher with the LoRA of a file of ours above that noise level. No weight is copied.
 
     Several in a row add up.
     """
@@ -39,8 +42,7 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, use: U
         branch = read_branch(tensors).requires_grad_(False)
 
     def gate(executor, x, t, *args, **kwargs):
-        on = float(t.max()) >= use.sigma_end - 1e-6
-        branch.strength = _strength(x, strength, use, args, kwargs) if on else 0.0
+        branch.strength = strength if float(t.max()) >= sigma_end - 1e-6 else 0.0
         branch.to(x.device)
         return executor(x, t, *args, **kwargs)
 
@@ -50,24 +52,13 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, use: U
         name = f"diffusion_model.blocks.{block}.self_attn.{part}.forward"
         add = partial(_added, patched.get_model_object(name), branch, int(block), part)
         patched.add_object_patch(name, add)
-    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, use)))
+    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, sigma_end)))
     return patched
 
 
 def told(patcher) -> tuple:
-    """What was put into a patcher: (tensors, strength, use) of each."""
+    """What was put into a patcher: (tensors, strength, sigma_end) of each."""
     return patcher.attachments.get(KEY, ())
-
-
-def _strength(x: Tensor, strength: float, use: Use, args: tuple, kwargs: dict) -> float | Tensor:
-    """Of each of a batch x, as the host says which prompt it is under: 0 the positive one, 1 the negative."""
-    options = kwargs.get("transformer_options") or (args[3] if len(args) > 3 else None) or {}
-    prompts = options.get("cond_or_uncond") or [0]
-    shares = [use.negative if prompt == 1 else use.positive for prompt in prompts]
-    if len(set(shares)) == 1:
-        return strength * shares[0]
-    each = torch.tensor(shares, device=x.device) * strength
-    return each.repeat_interleave(len(x) // len(prompts)).reshape(-1, 1, 1)
 
 
 def _added(forward, branch, block: int, part: str, x: Tensor) -> Tensor:

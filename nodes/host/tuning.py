@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...vmt import VERSION
 from ...vmt.errors import InputError, UnsupportedModelError
-from ...vmt.guidance.trust import moves_as_camera
 from ...vmt.half_size import half_grid
 from ...vmt.lora.branches import SPATIAL, TEMPORAL, BranchLora, check_rank
+from ...vmt.lora.flow_in_file import read_flow, written_flow
 from ...vmt.lora.head_roles import HeadRoles
 from ...vmt.lora.loss_picture import loss_picture
 from ...vmt.lora.positions import Positions
@@ -20,9 +20,9 @@ from ...vmt.lora.presets import TunerConfig
 from ...vmt.lora.roles_file import write_mark
 from ...vmt.lora.time_left import TimeLeft
 from ...vmt.lora.tune import Progress, Sample, Stage, TuneConfig, halved, tune
-from ...vmt.lora.use import Use, use_of
+from ...vmt.lora.use import Use
 from ...vmt.signals.attention_flow import AttentionFlowConfig
-from ...vmt.signals.latent_flow import extract_latent_flow
+from ...vmt.signals.latent_flow import LatentFlow, extract_latent_flow
 from ...vmt.token_grid import TokenGrid
 from .base_model import base_mark
 from .checkpoint import fitting
@@ -40,8 +40,8 @@ from .tuning_pass import TuningPass, with_model
 @dataclass
 class Tuned:
     """branches: those that were trained, by name, on the CPU. losses: of every step. held_out: the loss of each branch
-    on draws never trained on. about: for its file. use: of the motion. checkpoint: to be removed once they are
-    written."""
+    on draws never trained on. about: for its file. use: of the motion, with its flow. checkpoint: to be removed once
+    they are written."""
 
     branches: dict[str, BranchLora]
     roles: HeadRoles
@@ -154,10 +154,9 @@ def tune_clips(
             ),
         ]  # fmt: skip
         stages = [stage for stage in stages if stage.steps]
-        key = run_key(model, clips, captions, config, seed, roles)
+        key = run_key(model, clips, captions, replace(config, latent_flow=True), seed, roles)
         if key in _last:
             return _last[key]
-        use = _use(model, clips, wan, config)
         checkpoint = checkpoint_file(key)
         drop_old(checkpoint)
         history = _run(model, wan, branches, stages, config, seed, most, checkpoint, key)
@@ -165,7 +164,7 @@ def tune_clips(
             "base_model": str(wan), "base_fingerprint": write_mark(mark), "heads": str(roles),
             "reference_sha256": clips.frames_sha256, "clips": str(len(captions)),
             "made_by": "comfyui-vmt Decoupled-LoRA Tuner", "version": VERSION,
-            **{f"setting_{name}": str(value) for name, value in asdict(config).items()}, **use.written(),
+            **{f"setting_{name}": str(value) for name, value in asdict(config).items() if name != "latent_flow"},
         }  # fmt: skip
         names = [stage.branch for stage in stages]
         steps = {name: sum(n for own, n in zip(names, history["steps"], strict=True) if own == name) for name in names}
@@ -176,7 +175,7 @@ def tune_clips(
                 name: {**about, **_about_branch(branches[name]), "steps": f"{taken:.0f}"}
                 for name, taken in steps.items()
             },
-            use, checkpoint,
+            Use(config.sigma_end, _flow(model, clips, wan)), checkpoint,
         )  # fmt: skip
         _keep(key, tuned)
         return tuned
@@ -184,14 +183,11 @@ def tune_clips(
     return with_model(patcher, captions, latent, work)
 
 
-def _use(model: TuningPass, clips: Clips, wan: WanSizes, config: TunerConfig) -> Use:
-    """Of the motion LoRA: by whether the reference's whole frame moves."""
-    if config.camera == "off":
-        return Use(config.sigma_end)
-    clip = clips.whole[0] if clips.whole else clips.sparse[0]
-    grid = TokenGrid.from_latent_shape(clip.shape, wan.patch)
-    flow = extract_latent_flow(model.to_model(clip), grid, AttentionFlowConfig(), model.device)
-    return use_of(moves_as_camera(flow), config.sigma_end)
+def _flow(model: TuningPass, clips: Clips, wan: WanSizes) -> LatentFlow:
+    """Of the whole reference, as Extract AMF measures it, and as precise as a file holds it."""
+    grid = TokenGrid.from_latent_shape(clips.reference.shape, wan.patch)
+    flow = extract_latent_flow(model.to_model(clips.reference), grid, AttentionFlowConfig(), model.device)
+    return read_flow(written_flow(flow))
 
 
 def _about_branch(branch: BranchLora) -> dict[str, str]:

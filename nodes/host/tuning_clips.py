@@ -24,11 +24,13 @@ class CaptionedClip:
 
 @dataclass(frozen=True)
 class Clips:
-    """Latents in VAE scale, (1,C,F,h,w): thinned-out clips, single frames, whole clips. captions: of each thinned-out
-    clip the number, 0 of the reference; whole ones are in that order. scale_t: of the positions of thinned-out ones, as
-    it was chosen; ends_scale_t: the one that puts their ends where the clip has them. frames_sha256: see `frames_hash`.
+    """Latents in VAE scale, (1,C,F,h,w): the whole reference, thinned-out clips, single frames, whole clips for half
+    size. captions: of each thinned-out clip the number, 0 of the reference; whole ones are in that order. scale_t: of
+    the positions of thinned-out ones, as it was chosen; ends_scale_t: the one that puts their ends where the clip has
+    them. frames_sha256: see `frames_hash`.
     """
 
+    reference: Tensor
     sparse: list[Tensor]
     captions: list[int]
     stills: list[Tensor]
@@ -75,17 +77,19 @@ def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed:
         stays = sparse_latents(num, stride)
         choices, span = [slice(None)], 4 * int(stays[-1]) + 1  # video frames up to the last that stays
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
-    whole = [vae.encode(clip.frames[..., :3]) for clip in clips] if config.half_steps else []
+    in_latents = config.sparse == "latents"
+    whole = [vae.encode(clip.frames[..., :3]) for clip in (clips if config.half_steps or in_latents else clips[:1])]
     if not config.temporal_steps:
         choices, clips = choices[:1], clips[:1]  # by one the heads are told apart
     left = num_sparse(num, stride, config.sparse)
-    if whole and config.sparse == "latents":
+    if in_latents:
         sparse = [latent[:, :, stays] for latent in whole[: len(clips)]]
     else:
         sparse = [vae.encode(clip.frames[numbers, ..., :3])[:, :, stays] for numbers in choices for clip in clips]
     return Clips(
-        sparse, [caption for _ in choices for caption in range(len(clips))],
-        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], frame_scale(span, left, config.rope), whole,
+        whole[0], sparse, [caption for _ in choices for caption in range(len(clips))],
+        [vae.encode(frames[i : i + 1, ..., :3]) for i in stills], frame_scale(span, left, config.rope),
+        whole if config.half_steps else [],
         frame_scale(span, left, "ends"), frames_hash(frames),
     )  # fmt: skip
 

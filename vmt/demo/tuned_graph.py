@@ -50,3 +50,8 @@ def tuned(**options) -> Callable[[DemoGraph], dict]:
         return api_graph.keep(api_graph.with_input(changed, demo.sampler, "model", [TUNER_NODE, 0]), demo.save)
 
     return graph
+
+
+def lora_alone(**options) -> Callable[[DemoGraph], dict]:
+    """The same, without the reference's latent flow beside the LoRA."""
+    return tuned(latent_flow=False, **options)

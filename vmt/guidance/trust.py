@@ -49,11 +49,6 @@ def moves_whole(flow: LatentFlow | None) -> float:
     return 0.0 if flow is None else _between(spread(flow.displacement), *WHOLE)
 
 
-def moves_as_camera(flow: LatentFlow | None) -> float:
-    """How far the whole frame moves, and in one piece: 0..1. Of small clips and of noise, all moves a little anyhow."""
-    return 0.0 if flow is None else _between(coherence(flow.displacement), *COHERENT) * moves_whole(flow)
-
-
 def agreement(a: Tensor, b: Tensor) -> float:
     """Cosine of two flows over all their places: -1..1, 0 if one of them stands still."""
     return float((a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-12))

@@ -33,7 +33,7 @@ class PartLora(nn.Module):
         self.up = nn.Parameter(torch.zeros(outside, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5), generator=generator)
 
-    def add_to(self, y: Tensor, x: Tensor, strength: float | Tensor) -> Tensor:
+    def add_to(self, y: Tensor, x: Tensor, strength: float) -> Tensor:
         """y (..., C), the projection's result of x (..., C), with the update, in y's dtype."""
         # float16 is computed in float32: its gradients would vanish.
         dtype = torch.float32 if x.dtype == torch.float16 else x.dtype
@@ -77,8 +77,7 @@ class BranchLora(nn.Module):
         check_rank(rank, heads, channels)
         per_head = channels // heads.shape[1]
         self.heads, self.rank = heads, rank
-        # Of what the branch adds: a number, 0 leaves it out; or (B,1,1), one for each of a batch.
-        self.strength: float | Tensor = 1.0
+        self.strength = 1.0  # of what the branch adds; 0: it is left out
         self.parts, generator = nn.ModuleDict(), torch.Generator().manual_seed(seed)
         for block, chosen in enumerate(heads):
             own = chosen.repeat_interleave(per_head).nonzero()[:, 0]
@@ -88,7 +87,6 @@ class BranchLora(nn.Module):
     def add_to(self, y: Tensor, x: Tensor, block: int, part: str) -> Tensor:
         """y (..., C), what projection `part` of a block gave for x (..., C), with the branch's update."""
         key = f"{block}_{part}"
-        off = not isinstance(self.strength, Tensor) and self.strength == 0
-        if off or key not in self.parts:
+        if self.strength == 0 or key not in self.parts:
             return y
         return self.parts[key].add_to(y, x, self.strength)

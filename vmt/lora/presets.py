@@ -9,7 +9,6 @@ from .branches import SPATIAL
 from .losses import DIRECTIONS, WEIGHTS
 from .positions import ROPES
 from .sparse_frames import SPARSE
-from .use import CHOICES
 
 HEADS = ("decoupled", "all")
 
@@ -36,13 +35,12 @@ class TunerConfig:
     appearance_rank: int = 0  # of the appearance branch; 0: as rank
     sparse: str = "latents"  # what is thinned out; "frames": those of the video, as published
     half_steps: int = 400  # on every frame at half the height and width
-    camera: str = "off"  # "auto": where the whole frame moves, it is used as a camera's motion, see `use.py`
+    latent_flow: bool = True  # the clip's own guides beside the motion LoRA, see `use.py`; tuning is the same
 
     def __post_init__(self):
         check_choice("heads", self.heads, HEADS)
         check_choice("rope", self.rope, ROPES)
         check_choice("sparse", self.sparse, SPARSE)
-        check_choice("camera", self.camera, CHOICES)
         check_choice("motion loss", self.motion_loss, DIRECTIONS)
         check_choice("level weights", self.level_weights, WEIGHTS)
         if not 0 <= self.sigma_end < 1:

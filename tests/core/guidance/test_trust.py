@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vmt.errors import InputError
-from vmt.guidance.trust import agreement, attention_trust, coherence, moves_as_camera, moves_whole, spread
+from vmt.guidance.trust import agreement, attention_trust, coherence, moves_whole, spread
 from vmt.signals.attention_flow import AttentionFlow, AttentionFlowConfig, BlockFlow
 from vmt.signals.frame_pairs import frame_pairs
 from vmt.signals.latent_flow import LatentFlow, extract_latent_flow
@@ -78,14 +78,6 @@ def test_whether_the_whole_frame_moves():
     pan = torch.tensor([1.0, -2.0]).expand(len(PAIRS), 16, 16, 2)
     assert moves_whole(flow(blind, pan).latent) == 1
     assert moves_whole(flow(blind, thing(16)).latent) == 0 == moves_whole(None)
-
-
-def test_whether_it_moves_as_under_a_camera():
-    blind = torch.zeros(len(PAIRS), 8, 8, 2)
-    assert moves_as_camera(flow(blind, camera(16)).latent) == 1
-    scattered = flow(blind, noise(len(PAIRS), 16, 16, 2, seed=6)).latent
-    assert moves_whole(scattered) == 1 and moves_as_camera(scattered) == 0, "all of it moves, in no piece"
-    assert moves_as_camera(flow(blind, thing(16)).latent) == 0 == moves_as_camera(None)
 
 
 def test_in_between_it_counts_in_part():

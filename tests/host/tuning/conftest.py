@@ -36,7 +36,7 @@ def tuning(graph):
             "sigma_end": 0.7,
             "appearance_rank": 0,
             "sparse": "latents",
-            "camera": "off",
+            "latent_flow": False,
         }
         inputs = {
             "model": list(model), "vae": ["vae", 0], "frames": ["clip", 0], "positive": ["positive", 0],
@@ -140,7 +140,7 @@ def key_of(pack, given):
     presets, with_model = pack("vmt.lora.presets"), pack("nodes.host.tuning_pass").with_model
     roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
     latent, positive = given["reference"]["samples"], given["positive"]
-    clips, config = tuning_clips.Clips([latent], [0], [], 1.0), presets.TunerConfig()
+    clips, config = tuning_clips.Clips(latent, [latent], [0], [], 1.0), presets.TunerConfig()
 
     def work(held):
         return run_key(held, clips, [positive], config, 0, roles)

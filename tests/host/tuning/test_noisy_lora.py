@@ -5,9 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from vmt.lora.files import read
 from vmt.lora.tune import Sample
-from vmt.lora.use import CAMERA, Use, use_in_file
 
 HIGH, LOW = 0.9, 0.6  # around the level that `tuning` learns down to
 
@@ -70,50 +68,6 @@ def test_at_all_levels_it_is_what_the_stock_loader_makes(file, load, sample, gra
     ours = load(file, motion_strength=0.6, noise_levels="all")
     found = [sample(graph.loader(), nodes, graph.ksampler(model=("lora", 0))) for nodes in (ours, stock)]
     assert torch.equal(*found)
-
-
-def under_negative(no_files, file, share):
-    """The same file as it would be of a camera."""
-    folder = no_files / "output" / "loras"
-    tensors, about = read(folder / file)
-    save_file(tensors, folder / "camera.safetensors", {**about, "used_under_negative": share})
-    return "camera.safetensors"
-
-
-def test_a_camera_s_motion_is_left_out_under_the_negative_prompt(file, load, sample, graph, no_files):
-    camera = under_negative(no_files, file, "0")
-
-    def sampled(cfg, lora=None):
-        """After a step to the end: at cfg 0 what is said under the negative prompt alone, at 1 under the positive."""
-        model = ("lora" if lora else "model", 0)
-        return sample(graph.loader(), load(lora) if lora else {}, graph.ksampler(model=model, steps=1, cfg=cfg))
-
-    assert torch.equal(sampled(0.0, camera), sampled(0.0)) and not torch.equal(sampled(0.0, file), sampled(0.0))
-    torch.testing.assert_close(sampled(1.0, camera), sampled(1.0, file), rtol=1e-4, atol=1e-4)
-    plain, ours, everywhere = sampled(3.0), sampled(3.0, camera), sampled(3.0, file)
-    torch.testing.assert_close(ours, 3 * sampled(1.0, file) - 2 * sampled(0.0), rtol=1e-3, atol=1e-3)
-    assert (ours - plain).norm() > 1.5 * (everywhere - plain).norm(), "guidance takes the motion further"
-
-
-def test_a_share_under_the_negative_prompt(file, load, sample, graph, no_files):
-    half = load(under_negative(no_files, file, "0.5"))
-    found = sample(graph.loader(), half, graph.ksampler(model=("lora", 0), steps=1, cfg=0.0))
-    weak = load(file, motion_strength=0.5)
-    expected = sample(graph.loader(), weak, graph.ksampler(model=("lora", 0), steps=1, cfg=0.0))
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_a_camera_is_told_from_a_thing(tune, about, no_files):
-    """By the clip alone: a ground that moves whole, and a square on one that stands (`clip`)."""
-    lots = torch.Generator().manual_seed(0)
-    ground = torch.rand(8, 8, 3, generator=lots).repeat_interleave(8, 0).repeat_interleave(8, 1)
-    pan = torch.stack([ground.roll(3 * t, 1) for t in range(9)])
-    said = []
-    for number, (given, camera) in enumerate((({}, "auto"), ({"clip": pan}, "auto"), ({"clip": pan}, "off"))):
-        tune(filename_prefix=f"loras/{number}", give=given, options={"camera": camera})
-        told = about(no_files / "output" / "loras" / f"{number}_motion_00001_.safetensors")
-        said.append(use_in_file(told))
-    assert said[0] == said[2] == Use(0.7) and said[1] == CAMERA
 
 
 def test_a_file_in_other_names_works_at_all_levels(file, load, models, said, model, no_files):

@@ -3,13 +3,13 @@
 A head that one of its LoRAs reaches the other does not: both together have the parameters of those of decoupled_lora.
 """
 
-from ...demo.tuned_graph import tuned
+from ...demo.tuned_graph import lora_alone
 from . import decoupled_lora_whole_steps
 from .method import Method
 
 OPTIONS = {**decoupled_lora_whole_steps.OPTIONS, "heads": "decoupled", "rank": 16}
 METHOD = Method(
     "decoupled_lora_whole_steps, look and motion each in attention heads of their own, of as many parameters",
-    tuned(**OPTIONS),
+    lora_alone(**OPTIONS),
     tunes=True,
 )

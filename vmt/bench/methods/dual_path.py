@@ -3,7 +3,7 @@
 Both together have the parameters of the two LoRAs of decoupled_lora, and of plain_lora.
 """
 
-from ...demo.tuned_graph import tuned
+from ...demo.tuned_graph import lora_alone
 from .method import Method
 
 OPTIONS = {
@@ -13,6 +13,6 @@ OPTIONS = {
 METHOD = Method(
     "a LoRA of the whole clip tuned over one of its single frames, which is then left out, both of every head and "
     "together of as many parameters as both LoRAs of decoupled_lora",
-    tuned(**OPTIONS),
+    lora_alone(**OPTIONS),
     tunes=True,
 )

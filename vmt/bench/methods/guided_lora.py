@@ -6,14 +6,14 @@ Guidance is paid for once; its motion then comes with a file, on every prompt.
 from ...demo import api_graph
 from ...demo.demo_graph import DemoGraph
 from ...demo.guided_clips import with_guided_clips
-from ...demo.tuned_graph import TUNER_NODE, tuned
+from ...demo.tuned_graph import TUNER_NODE, lora_alone
 from .method import Method, with_preset
 
 CLIPS, PRESET = 4, "free"
 
 
 def graph(demo: DemoGraph) -> dict:
-    beside = with_guided_clips(demo, tuned()(demo), TUNER_NODE, CLIPS, with_preset(PRESET))
+    beside = with_guided_clips(demo, lora_alone()(demo), TUNER_NODE, CLIPS, with_preset(PRESET))
     return api_graph.keep(beside, demo.save)
 
 

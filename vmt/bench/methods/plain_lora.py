@@ -3,7 +3,7 @@
 Its rank gives it the parameters of the motion and the appearance LoRA of decoupled_lora together.
 """
 
-from ...demo.tuned_graph import tuned
+from ...demo.tuned_graph import lora_alone
 from .method import Method
 
 OPTIONS = {
@@ -12,6 +12,6 @@ OPTIONS = {
 }  # fmt: skip
 METHOD = Method(
     "a LoRA of every head tuned on every frame of the reference, as many parameters as both LoRAs of decoupled_lora",
-    tuned(**OPTIONS),
+    lora_alone(**OPTIONS),
     tunes=True,
 )
