@@ -30,7 +30,7 @@ class TunerConfig:
     motion_loss: str = "signed"
     level_weights: str = "flat"
     spatial_on: bool = True  # in the temporal stage; off is what the public code does by accident
-    sigma_end: float = 0.7  # lowest noise level that motion is learned at
+    sigma_end: float = 0.8  # lowest noise level that motion is learned at
     patience: int = 6  # looks at held-out draws without a lower loss that end a stage; 0: never
     appearance_rank: int = 0  # of the appearance branch; 0: as rank
     sparse: str = "latents"  # what is thinned out; "frames": those of the video, as published

@@ -186,20 +186,23 @@ def test_parts_are_left_out_one_at_a_time(demo):
         return graph[api_graph.only(graph, "VMT_TunerOptions")]["inputs"]
 
     published = {"decoupled_lora_whole_size", "decoupled_lora_video_frames"}  # of the paper's parts alone
-    parts = [name for name in NAMES if name.startswith("decoupled_lora_") and name not in published]
+    bases = {"decoupled_lora_no_flow", "decoupled_lora_level_7"}
+    parts = [name for name in NAMES if name.startswith("decoupled_lora_") and name not in published | bases]
     for name in published:
         paper = {"half_steps": 0, "temporal_steps": 400, "sigma_end": 0, "heads": "decoupled", "rank": 16}
         assert paper.items() <= settings(name).items()
     alone = settings("decoupled_lora_no_flow")  # a part of the LoRA is seen where nothing guides beside it
-    assert settings("decoupled_lora") == {**alone, "latent_flow": True}
+    further_down = settings("decoupled_lora_level_7")
+    assert settings("decoupled_lora") == {**alone, "latent_flow": True} and further_down == {**alone, "sigma_end": 0.7}
     assert settings("plain_lora_flow") == {**settings("plain_lora"), "latent_flow": True}
-    parts.remove("decoupled_lora_no_flow")
-    changed = [{key for key, value in settings(name).items() if value != alone[key]} for name in parts]
-    # With fewer heads a larger rank, so that the size stays; of other steps as many as cost the same, beside the row of
-    # higher noise levels; of half as many a higher rate.
+    changed = []
+    for name in parts:
+        base = further_down if settings(name)["sigma_end"] == 0.7 else alone
+        changed.append({key for key, value in settings(name).items() if value != base[key]})
+    # With fewer heads a larger rank, so that the size stays; of other steps as many as cost the same; of half as many a
+    # higher rate.
     steps = {"half_steps", "temporal_steps"}
-    high = steps | {"sigma_end"}
-    together = (high, steps | {"stride"}, high | {"heads", "rank"}, {"half_steps", "learning_rate"})
+    together = (steps, steps | {"stride"}, steps | {"heads", "rank"}, {"half_steps", "learning_rate"})
     assert all(settings in together or len(settings) == 1 for settings in changed)
     assert {"heads", "motion_weight", "rope", "stride", "spatial_steps", "half_steps"} <= set().union(*changed)
 

@@ -1,6 +1,8 @@
-"""Decoupled-LoRA Tuner with the factor of the paper, the ratio of token counts, for rows and columns."""
+"""decoupled_lora_level_7 with the factor of the paper, the ratio of token counts, for rows and columns."""
 
 from ...demo.tuned_graph import lora_alone
+from . import decoupled_lora_level_7
 from .method import Method
 
-METHOD = Method("decoupled_lora, adaptive RoPE by the ratio of token counts", lora_alone(rope="tokens"), tunes=True)
+OPTIONS = {**decoupled_lora_level_7.OPTIONS, "rope": "tokens"}
+METHOD = Method("decoupled_lora_level_7, adaptive RoPE by the ratio of token counts", lora_alone(**OPTIONS), tunes=True)
