@@ -57,10 +57,14 @@ def look_at_reference(
             level = max(sigma, float(guider.inner_model.model_sampling.sigma_min))
             return velocity_from_clean(x, model(x, level * ones, **extra_args), level)
 
+        def stepped(info):
+            comfy.model_management.throw_exception_if_processing_interrupted()  # newer hosts look seldom by themselves
+            progress.update(1)
+
         if mode == "ode_inversion" and sigma > 0:
             shift = getattr(guider.inner_model.model_sampling, "shift", 1.0)
             levels = inversion_sigmas(steps, sigma, shift)
-            x = integrate(x, velocity, levels, callback=lambda info: progress.update(1))
+            x = integrate(x, velocity, levels, callback=stepped)
 
         options = extra_args["model_options"]
 

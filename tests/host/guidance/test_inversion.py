@@ -125,7 +125,7 @@ def test_without_a_caption_text_is_zero(invert):
 
 def test_interrupt_in_ode_inversion(sample, graph, host):
     def interrupt(event, data):
-        if event == "progress" and data["value"] == 2:
+        if event == "progress" and data["value"] == 1:
             host.nodes.interrupt_processing()
 
     with pytest.raises(PromptInterrupted):
