@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...vmt.guidance.presets import PRESETS
 from ...vmt.signals.latent_flow import LatentFlow
-from .guided_sampling import Guidance
+from .guided_sampling import guidances_of
 from .latent_guidance import LatentGuidance, attach_latent_guidance
 from .node_text import show_on_node
 
@@ -50,7 +50,6 @@ class FlowBesideLora(LatentGuidance):
             return f"that is of {self.flow.grid.frames} latent frames, and the video has {frames or 'none'}"
         if not hasattr(executor.class_obj, "sampler_function"):
             return f"the sampler, {type(executor.class_obj).__name__}, cannot be called step by step"
-        guidances = [w.__self__ for w in executor.wrappers if isinstance(getattr(w, "__self__", None), Guidance)]
-        if any(not isinstance(guidance, FlowBesideLora) for guidance in guidances):
+        if any(not isinstance(guidance, FlowBesideLora) for guidance in guidances_of(executor)):
             return "Motion Guidance guides already"
         return None

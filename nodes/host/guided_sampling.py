@@ -62,6 +62,11 @@ def normal_flow(flow: AttentionFlow) -> AttentionFlow:
     return replace(flow, pairs=normal_tensor(flow.pairs), blocks=copied, half=half)
 
 
+def guidances_of(executor) -> list[Guidance]:
+    """Whose wrappers are around what the executor runs, the outermost first."""
+    return [w.__self__ for w in executor.wrappers if isinstance(getattr(w, "__self__", None), Guidance)]
+
+
 @dataclass(frozen=True)
 class Guidance:
     """The three wrappers, and what they share. Holds no state of a run. A signal says how far a video is from it."""
@@ -115,7 +120,7 @@ class Guidance:
 
     def reserve_memory(self, executor, model, noise_shape, *args, **kwargs):
         """PREPARE_SAMPLING: the host frees memory for a larger batch than there is. Once, if guidances are chained."""
-        guidances = [w.__self__ for w in executor.wrappers if isinstance(getattr(w, "__self__", None), Guidance)]
+        guidances = guidances_of(executor)
         times = max(guidance.reserve for guidance in guidances) if guidances[0] is self else 1
         return executor(model, [noise_shape[0] * times, *noise_shape[1:]], *args, **kwargs)
 

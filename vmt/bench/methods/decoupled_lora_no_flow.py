@@ -1,4 +1,4 @@
-"""Decoupled-LoRA Tuner's motion LoRA by itself, as a stock loader would use it at its noise levels."""
+"""Decoupled-LoRA Tuner's motion LoRA by itself, at the noise levels that it learned."""
 
 from ...demo.tuned_graph import lora_alone
 from .method import Method

@@ -6,5 +6,5 @@ from .method import Method
 
 OPTIONS = {**decoupled_lora_own_heads.OPTIONS, "half_steps": 0, "temporal_steps": 400, "sigma_end": 0.0}
 METHOD = Method(
-    "decoupled_lora, at whole size and all noise levels, thinned out in time", lora_alone(**OPTIONS), tunes=True
+    "decoupled_lora_no_flow, at whole size and all noise levels, thinned out in time", lora_alone(**OPTIONS), tunes=True
 )
