@@ -17,7 +17,7 @@ from vmt.video import read_video
 
 WORKFLOWS = sorted((CLONE / "workflows").glob("*.json"))
 NOTES = {"MarkdownNote", "Note"}  # exist in the page alone
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3"}
 # What a user downloads; everything else that a workflow names comes with ComfyUI or with this pack.
 DOWNLOADED = {
     "diffusion_models": "wan2.1_t2v_1.3B_fp16.safetensors",
@@ -93,8 +93,13 @@ def exported(ui, nodes):
     for node in ui["nodes"]:
         if node["type"] in NOTES:
             continue
-        names, values = widget_names(nodes[node["type"]]), node.get("widgets_values", [])
+        info, values = nodes[node["type"]], node.get("widgets_values", [])
+        names = widget_names(info)
+        # Optional widgets that a newer host puts behind those of the older one keep their defaults.
+        names, further = names[: len(values)], names[len(values) :]
         assert len(names) == len(values), f"node {node['id']} saves {values} for {names}"
+        assert set(further) <= set(info["input"].get("optional", {})), f"node {node['id']} saves nothing for {further}"
+        assert not (further and node["type"].startswith("VMT_")), f"node {node['id']} saves nothing for {further}"
         inputs = dict(zip(names, values, strict=True))
         inputs = {name: inputs[name] for name in inputs if name not in ("control_after_generate", "upload")}
         inputs |= {slot["name"]: origin[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}

@@ -63,5 +63,12 @@ def main(argv: list[str]) -> int:
     if options.json:
         write_json(options.json, table)
     for level, row in table.items():
-        print(f"noise level {level}  " + "  ".join(f"{name} {row[name]:+.2f}" for name in ("median", "mean")))
+        print(line_of(level, row))
     return 0
+
+
+def line_of(level: str, row: dict) -> str:
+    """A row of `summarise` in words; undefined where no case has a motion to correlate with."""
+    if not row["n"]:
+        return f"noise level {level}  undefined"
+    return f"noise level {level}  " + "  ".join(f"{name} {row[name]:+.2f}" for name in ("median", "mean"))

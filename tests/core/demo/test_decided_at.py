@@ -9,6 +9,7 @@ from vmt.bench.cases import bench_cases
 from vmt.demo import decided_at, evaluate
 from vmt.demo.sampling import clean_latent, decode, load_dit, load_vae, sample
 from vmt.demo.train import DIT_FILE, VAE_FILE, WEIGHTS
+from vmt.metrics.summary import summarise
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,9 @@ def test_command(monkeypatch, tmp_path, capsys):
     assert "noise level 0.83" in told.out and "1/1  line right" in told.err
     assert left["single_object"]["0.83"]["mean"] > 0.9
     assert left["camera"]["0.83"]["mean"] < 0.8
+
+
+def test_a_level_at_which_no_case_has_a_motion():
+    table = summarise([{"0.97": None, "0.83": 0.5}, {"0.97": None, "0.83": None}])
+    told = {level: decided_at.line_of(level, row) for level, row in table.items()}
+    assert told == {"0.97": "noise level 0.97  undefined", "0.83": "noise level 0.83  median +0.50  mean +0.50"}

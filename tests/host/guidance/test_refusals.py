@@ -47,8 +47,9 @@ INVERSION = {
     "range of blocks": ({"blocks": "1-3"}, ["Blocks are '1-3'", "separated by commas"]),
     "stray comma": ({"blocks": "1,,2"}, ["Blocks are '1,,2'"]),
     "noise level of 1": ({"sigma": 1.0}, ["Windowed", "bigger than max of 0.99"]),
-    "unknown mode": ({"mode": "ddim"}, ["mode is 'ddim'", "noised_reference or ode_inversion is allowed"]),
-    "unknown rope": ({"rope": "mid"}, ["rope is 'mid'; pre or post is allowed"]),
+    # What is not in a list: by the node on 0.3.75, and on newer hosts, which look first, in their own words.
+    "unknown mode": ({"mode": "ddim"}, ["mode", "'ddim'", "noised_reference", "ode_inversion"]),
+    "unknown rope": ({"rope": "mid"}, ["rope", "'mid'", "pre", "post"]),
     "no steps": ({"steps": 0}, ["smaller than min of 1"]),
     "image model": ({"model": "image"}, ["BaseModel (UNetModel), not a Wan model", "Load Diffusion Model"]),
     "another video model": ({"model": "ltxv"}, ["LTXV (LTXVModel), not a Wan model"]),
@@ -58,7 +59,7 @@ INVERSION = {
 EXTRACT = {
     "no frame distance": ({"span": 0}, ["smaller than min of 1"]),
     "no temperature": ({"temperature": 0.0}, ["smaller than min of 0.01"]),
-    "unknown weight": ({"weight": "speed"}, ["weight is 'speed'", "motion or none"]),
+    "unknown weight": ({"weight": "speed"}, ["weight", "'speed'", "motion", "none", "confidence"]),
     "a single picture as frames": ({"frames": torch.ones(8, 8, 3)}, ["frames to draw on have shape (8, 8, 3)"]),
 }
 GUIDANCE = {
@@ -89,10 +90,10 @@ GUIDANCE = {
     "image model to guide": ({"sample with": "image"}, ["BaseModel (UNetModel), not a Wan model"]),
     "block without an AMF": ({"options": {"blocks": "3"}}, ["Blocks [3] were asked for", "on blocks [1, 2]"]),
     "option block that is not there": ({"options": {"blocks": "9"}}, ["block 9 does not exist", "blocks 0 to 3"]),
-    "unknown update": ({"options": {"update": "lion"}}, ["update is 'lion'", "rms or adam or sign"]),
+    "unknown update": ({"options": {"update": "lion"}}, ["update", "'lion'", "rms", "adam", "sign"]),
     "unknown checkpoint": (
         {"options": {"checkpoint": "half"}},
-        ["checkpoint is 'half'", "auto, none, selective or block"],
+        ["checkpoint", "'half'", "auto", "none", "selective", "block"],
     ),
     "start below end": ({"sigma_start": 0.5, "sigma_end": 0.9}, ["sigma_start is 0.5", "sigma_end is 0.9", "Exchange"]),
     "negative strength": ({"strength": -1.0}, ["smaller than min of 0.0"]),

@@ -18,7 +18,8 @@ def graph(demo: DemoGraph) -> dict:
 
 
 METHOD = Method(
-    f"decoupled_lora, tuned also on {CLIPS} videos of other prompts that the reference guided, by preset {PRESET}",
+    f"decoupled_lora_no_flow, tuned also on {CLIPS} videos of other prompts that the reference guided, "
+    f"by preset {PRESET}",
     graph,
     tunes=True,
 )
