@@ -66,7 +66,7 @@ class DecoupledLoraTuner(io.ComfyNode):
                 FurtherClips.Input(
                     "further_clips", optional=True,
                     tooltip="From Further Clip: clips of other things with the same motion, such as guided videos. The "
-                    "motion is then learned apart from any look, that of a camera too.",
+                    "motion is then learned with less of any look.",
                 ),
             ],
             outputs=[

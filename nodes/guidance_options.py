@@ -105,7 +105,8 @@ class GuidanceOptions(io.ComfyNode):
                     min=0,
                     max=1000,
                     optional=True,
-                    tooltip="Guide so many sampling steps at most, spread over the range. 0: all of them.",
+                    tooltip="Guide by attention at so many sampling steps at most, spread over the range. 0: all of "
+                    "them.",
                 ),
                 io.Int.Input(
                     "latent_steps",

@@ -57,9 +57,10 @@ class TunerOptions(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "rope", options=list(ROPES), default=DEFAULT.rope,
-                    tooltip="Where thinned-out frames sit in time. ends: where the full clip has them; of further "
-                    "phases, off by up to half a distance. tokens: the paper's ratio. none: close together, so that "
-                    "the motion comes out faster.",
+                    tooltip="Where what is left of a clip sits in the whole one: thinned-out frames in time, tokens of "
+                    "half size in the frame. ends: where the full clip has them; of further phases, off by up to half "
+                    "a distance. tokens: the paper's ratio. none: close together, so that the motion comes out too "
+                    "fast, and too short at half size.",
                 ),
                 io.Float.Input(
                     "motion_weight", default=DEFAULT.motion_weight, min=0.0, max=10.0, step=0.1,

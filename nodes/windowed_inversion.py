@@ -41,8 +41,8 @@ class WindowedInversion(io.ComfyNode):
                     "mode",
                     options=list(MODES),
                     default=MODES[0],
-                    tooltip="noised_reference: add noise and look, a single partial pass. ode_inversion: follow the "
-                    "model's own flow back to noise, one full pass per step.",
+                    tooltip="noised_reference: add noise and look, a partial pass, and one at half the height and "
+                    "width. ode_inversion: follow the model's own flow back to noise, one full pass per step.",
                 ),
                 noise_level(
                     "sigma",

@@ -25,13 +25,13 @@ def half_latent(x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     matching again: x' = mean / (1 - sigma/2), sigma' = (sigma/2) / (1 - sigma/2).
 
     Args:
-        x: (B,C,F,h,w). sigma: (B,) or one for all, 0..1.
+        x: (B,C,F,h,w). sigma: (B,) or one for all, 0..1, on any device.
     Returns:
         (B,C,F,ceil(h/2),ceil(w/2)) and the level, of sigma's shape. Of an odd side the last row or column is a mean
         of fewer cells.
     Gradient: to x.
     """
-    whole = 1 - sigma / 2
+    whole = 1 - sigma.to(x.device) / 2
     return half_clean(x) / whole.reshape(-1, 1, 1, 1, 1), half_level(sigma)
 
 

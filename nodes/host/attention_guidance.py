@@ -19,7 +19,7 @@ from .gradient_scale import GradientScale
 from .guided_sampling import Guidance, attach, normal_flow, normal_tensor
 from .half_prompts import half_prompts
 from .input_check import check_flow, check_weights
-from .model_check import check_wan
+from .model_check import check_gradient, check_wan
 from .noise_mask import beside_known, half_beside_known
 from .versions import weights_are_staged
 
@@ -37,13 +37,14 @@ def attach_attention_guidance(
         checkpoint: of `checkpoint.CHECKPOINTS`, or "auto": as much is kept as memory allows.
         mask: token weights (h, w) or (F, h, w), see `attention_flow_loss`.
     Raises:
-        UnsupportedModelError: no Wan model, or the AMF is of another one.
+        UnsupportedModelError: no Wan model, one without a gradient, or the AMF is of another one.
         InputError: config.blocks names blocks that the AMF was not taken on, half size is asked for of frames that are
             too small, or corresponding windows of frames at distance 1.
     """
     if flow is None or config.is_off:
         return patcher.clone()
     wan = check_wan(patcher)
+    check_gradient(patcher, wan)
     check_flow(flow, wan)
     flow = flow.of_blocks(config.blocks)
     if config.size == "half" and flow.half is None:
@@ -131,5 +132,5 @@ class AttentionGuidance(Guidance):
         if self.checkpoint != "auto":
             return CHECKPOINTS[CHECKPOINTS.index(self.checkpoint) :] + last
         flow = self.flow.half if self.config.size == "half" else self.flow
-        num_tokens = flow.grid.num_tokens * x.shape[0]
+        num_tokens = flow.grid.num_tokens * x.shape[0] * len(model.inner_model.conds["positive"])
         return fitting(model.inner_model.model_patcher, self.wan, max(flow.blocks), num_tokens) + last

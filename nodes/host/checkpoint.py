@@ -7,13 +7,12 @@ import types
 from collections.abc import Callable
 from functools import partial
 
-import comfy.model_management
 import torch
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, set_checkpoint_early_stop
 
 from .gradients import grad_scope
 from .model_check import WanSizes
-from .versions import is_dynamic
+from .versions import free_memory, is_dynamic
 
 CHECKPOINTS = ("none", "selective", "block")  # each keeps less than the one before
 # The fused kernels of attention. In a long video they are most of a block's time, and their results are a small part of
@@ -67,7 +66,7 @@ def fitting(patcher, wan: WanSizes, num_blocks: int, num_tokens: int) -> tuple[s
         patcher: of a loaded model. num_blocks: its first ones, which a gradient goes through. num_tokens: of all videos
             in one block.
     """
-    room = comfy.model_management.get_free_memory(patcher.load_device) / 2
+    room = free_memory(patcher) / 2
     token_bytes = num_blocks * num_tokens * compute_dtype(patcher.model).itemsize
     for number, kept in enumerate(CHECKPOINTS):
         weights = copied_bytes(patcher, num_blocks) if kept == "none" else 0

@@ -19,6 +19,10 @@ SAVING = {
     functional.group_norm, functional.embedding, torch.mul, torch.multiply, torch.addcmul, torch.matmul, torch.bmm,
     Tensor.mul, Tensor.__mul__, Tensor.__rmul__, Tensor.matmul, Tensor.__matmul__,
 }  # fmt: skip
+LAYERS = {  # whose arguments behind the first are weights
+    functional.linear, torch.conv2d, torch.conv3d, functional.layer_norm, functional.rms_norm, functional.group_norm,
+    functional.embedding,
+}  # fmt: skip
 CASTING = {Tensor.to, Tensor.copy_}  # how the host brings a weight into the dtype and to the device that it is used in
 
 
@@ -32,8 +36,9 @@ class FrozenWeights(TorchFunctionMode):
     """Inside, arguments that are inference tensors may be saved for the backward pass.
 
     Weights are aliased, since their memory stays; anything else (prompts, masks, a weight staged for one use) is
-    cloned, since its memory may be used again before the backward pass. With `copy_staged`, arguments of linear and
-    convolution layers that are neither parameters nor part of the graph are cloned as well.
+    cloned, since its memory may be used again before the backward pass. With `copy_staged`, weights of layers that are
+    neither parameters nor part of the graph are cloned as well. Quantised weights are used in the dtype that they stand
+    for.
 
     On 0.3.75 weights want a gradient, which the host never asks for. A copy made of one would carry that on, and all
     that meets it would be kept for a backward pass to the weight.
@@ -55,9 +60,11 @@ class FrozenWeights(TorchFunctionMode):
     def _savable(self, value, position: int, func):
         if not isinstance(value, Tensor):
             return value
+        if hasattr(value, "_qdata"):  # quantised: in that form it cannot be saved
+            return value.dequantize() if torch.is_grad_enabled() else value
         if value.is_inference():
             return alias(value) if _is_weight(value) else value.clone()
-        is_weight = position > 0 and func in (functional.linear, torch.conv2d, torch.conv3d)
+        is_weight = position > 0 and func in LAYERS
         if self.copy_staged and is_weight and not isinstance(value, torch.nn.Parameter) and value.grad_fn is None:
             return value.clone()
         return value

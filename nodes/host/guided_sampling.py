@@ -109,6 +109,11 @@ class Guidance:
                 f"The guider {type(guider).__name__} has no positive prompt; Motion Guidance follows the positive one. "
                 "Use CFGGuider or BasicGuider."
             )
+        if "middle" in guider.conds:
+            raise InputError(
+                f"The guider {type(guider).__name__} has two prompts beside the negative one; Motion Guidance follows "
+                "one. Use CFGGuider, with both prompts joined by Conditioning (Combine)."
+            )
         check_conditioning("The positive prompt", guider.conds["positive"], self.wan)
         check_grid(self.flow.grid, latent_image, self.wan)
         if not torch.isfinite(noise).all():

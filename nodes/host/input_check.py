@@ -81,8 +81,13 @@ def check_grid(
 
 
 def check_whole_run(name: str, conditioning: list) -> None:
-    """Raises InputError if a node's CONDITIONING holds for a part of the noise levels only."""
+    """Raises InputError if a node's CONDITIONING holds for a part of the noise levels, or of the frame, only."""
     for _, more in conditioning:
+        if more.get("mask") is not None:
+            raise InputError(
+                f"{name} is limited to a part of the frame by Conditioning (Set Mask); one for the whole frame is "
+                "needed. Take that node off it."
+            )
         if more.get("start_percent", 0.0) > 0 or more.get("end_percent", 1.0) < 1:
             raise InputError(
                 f"{name} is limited to {more.get('start_percent', 0.0):.0%} to {more.get('end_percent', 1.0):.0%} of "
@@ -113,10 +118,22 @@ def check_conditioning(name: str, conds: list[dict], wan: WanSizes) -> None:
 
 
 def check_weights(name: str, conds: list[dict]) -> None:
-    """Raises InputError if conditionings ask for other weights of the model each.
+    """Raises InputError if conditionings ask for other weights of the model each, or of each noise level.
 
-    The host exchanges weights between passes; a gradient that goes back through all of them would meet the last.
+    The host exchanges weights between passes; a gradient that goes back through all of them would meet the last. And it
+    goes through keyframes in the order of the sampler's noise levels; a pass at a lower one, to look ahead, would make
+    the sampler itself go on with what is due there.
     """
+    if any(
+        keyframe.start_percent > 0
+        for cond in conds
+        for hook in _weight_hooks(cond)
+        for keyframe in hook.hook_keyframe.keyframes
+    ):
+        raise InputError(
+            f"{name} has a LoRA hook whose strength changes while sampling; one of one strength is needed, since the "
+            "model is looked through at other noise levels too. Take the Hook Keyframes off it, or use the preset free."
+        )
     if len({_weight_hooks(cond) for cond in conds}) > 1:
         raise InputError(
             f"{name} is made of {len(conds)} prompts with different LoRA hooks; one set for all is needed, since their "

@@ -62,6 +62,18 @@ def check_wan(patcher) -> WanSizes:
     )  # fmt: skip
 
 
+def check_gradient(patcher, wan: WanSizes) -> None:
+    """Raises UnsupportedModelError for weights whose products have no gradient that the host can give."""
+    for module in patcher.model.diffusion_model.modules():
+        native = getattr(module, "layout_type", None) and not getattr(module, "_full_precision_mm", False)
+        if native and hasattr(module.weight, "_qdata"):
+            raise UnsupportedModelError(
+                f"The model is {wan} with quantised weights (scaled fp8 or similar) that are multiplied as they are, "
+                "without a gradient; fp16, bf16, fp32 and plain fp8 (weight_dtype of Load Diffusion Model) can be "
+                "used. Load such a file, or take the preset free, which needs no gradient through the model."
+            )
+
+
 def _pixels_per_cell(latent_format) -> int:
     # 0.3.75 does not say; of the two Wan formats the one with 48 channels has larger cells.
     return getattr(latent_format, "spacial_downscale_ratio", 16 if latent_format.latent_channels == 48 else 8)

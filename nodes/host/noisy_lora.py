@@ -9,8 +9,8 @@ from functools import partial
 
 import comfy.sd
 import torch
-from comfy.patcher_extension import WrappersMP
-from torch import Tensor
+from comfy.patcher_extension import CallbacksMP, WrappersMP
+from torch import Tensor, nn
 
 from ...vmt.lora.files import read_branch
 from ...vmt.lora.use import Use
@@ -38,12 +38,26 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_
     Several in a row add up.
     """
     patched = patcher.clone()
+    _put_into(patched, tensors, strength, sigma_end)
+    if not told(patcher):
+        patched.add_callback_with_key(CallbacksMP.ON_CLONE, KEY, _follow)
+    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, sigma_end)))
+    return patched
+
+
+def told(patcher) -> tuple:
+    """What was put into a patcher: (tensors, strength, sigma_end) of each."""
+    return patcher.attachments.get(KEY, ())
+
+
+def _put_into(patched, tensors: dict[str, Tensor], strength: float, sigma_end: float) -> None:
     with torch.inference_mode(False):
         branch = read_branch(tensors).requires_grad_(False)
 
     def gate(executor, x, t, *args, **kwargs):
         branch.strength = strength if float(t.max()) >= sigma_end - 1e-6 else 0.0
-        branch.to(x.device)
+        with torch.inference_mode(False):  # a gradient may go through it at a later step
+            branch.to(x.device)
         return executor(x, t, *args, **kwargs)
 
     patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, gate)
@@ -52,13 +66,25 @@ def with_noisy_lora(patcher, tensors: dict[str, Tensor], strength: float, sigma_
         name = f"diffusion_model.blocks.{block}.self_attn.{part}.forward"
         add = partial(_added, patched.get_model_object(name), branch, int(block), part)
         patched.add_object_patch(name, add)
-    patched.set_attachments(KEY, (*told(patcher), (tensors, strength, sigma_end)))
-    return patched
 
 
-def told(patcher) -> tuple:
-    """What was put into a patcher: (tensors, strength, sigma_end) of each."""
-    return patcher.attachments.get(KEY, ())
+def _follow(patcher, clone) -> None:
+    """ON_CLONE: newer hosts make clones of another model object, whose layers are not those that were patched."""
+    if clone.model is patcher.model:
+        return
+    for name, patch in list(clone.object_patches.items()):
+        beneath = patch
+        while isinstance(beneath, partial) and beneath.func is _added:
+            beneath = beneath.args[0]
+        if beneath is patch:
+            continue
+        if isinstance(getattr(beneath, "__self__", None), nn.Module):  # a layer's own
+            del clone.object_patches[name]
+        else:
+            clone.object_patches[name] = beneath
+    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, KEY)
+    for lora in told(clone):
+        _put_into(clone, *lora)
 
 
 def _added(forward, branch, block: int, part: str, x: Tensor) -> Tensor:

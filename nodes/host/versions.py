@@ -1,8 +1,9 @@
 """Where ComfyUI 0.3.75 and 0.33 differ, in one place.
 
 0.33 and later: rotary embeddings are a fused operator without gradient unless `model_management.in_training` is set;
-weights of a "dynamic" patcher, and offloaded ones, live in buffers that are used again; memory that ran out is told by
-errors of more than one class. 0.3.75 has none of them.
+weights of a "dynamic" patcher live in buffers that are used again; memory that ran out is told by errors of more than
+one class. 0.3.75 has none of them. On both, weights that are offloaded asynchronously do not outlast their use: 0.33
+writes into the same buffers again, 0.3.75 leaves them to another stream, which may be ahead of the backward pass.
 """
 
 import contextlib
@@ -35,10 +36,15 @@ def is_dynamic(patcher) -> bool:
     return bool(asked and asked())
 
 
+def free_memory(patcher) -> int:
+    """Bytes that are free on the device of a patcher's model, with what DynamicVRAM gives back when asked."""
+    of_patcher = getattr(patcher, "get_free_memory", comfy.model_management.get_free_memory)
+    return of_patcher(patcher.load_device)
+
+
 def weights_are_staged(patcher) -> bool:
     """Whether weights may be overwritten while autograd still holds them (DynamicVRAM, asynchronous offloading)."""
-    shares_buffers = hasattr(comfy.model_management, "STREAM_CAST_BUFFERS") and comfy.model_management.NUM_STREAMS > 0
-    return bool(is_dynamic(patcher) or shares_buffers)
+    return bool(is_dynamic(patcher) or comfy.model_management.NUM_STREAMS > 0)
 
 
 def is_oom(error: Exception) -> bool:

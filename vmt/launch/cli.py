@@ -19,6 +19,8 @@ usage: python3 -m vmt COMMAND ...
   comfy [COMFYUI ...] ComfyUI with these nodes in your browser, with ComfyUI's own options; Ctrl-C ends it
   train demo [...]   makes the weights of the demo model again
   bench transfer [...]  measures motion transfer on cases whose motion is known, beside controls
+  bench cost [...]   counts what a run costs, plain, guided and to tune; no weights, no GPU
+  bench memory [...] counts what comparing motion takes in memory as frames grow
   evaluate [...]     judges the demo model, and motion transfer on it, on held-out cases
 
 The first run installs what is needed into .vmt inside this folder (some minutes, 4 GB). With COMFYUI_PATH set to the

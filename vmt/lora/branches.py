@@ -22,7 +22,7 @@ SPATIAL, TEMPORAL = "spatial", "temporal"
 
 
 class PartLora(nn.Module):
-    """The update of one projection. `own`: (H,) numbers of the channels of the branch's heads."""
+    """The update of one projection. `own`: (H,) numbers of the channels of the branch's heads, ascending."""
 
     def __init__(self, part: str, own: Tensor, channels: int, rank: int, generator: torch.Generator | None = None):
         super().__init__()
@@ -37,9 +37,10 @@ class PartLora(nn.Module):
         """y (..., C), the projection's result of x (..., C), with the update, in y's dtype."""
         # float16 is computed in float32: its gradients would vanish.
         dtype = torch.float32 if x.dtype == torch.float16 else x.dtype
-        x = x.index_select(-1, self.own) if self.reads_own else x
+        every = len(self.own) == self.channels
+        x = x.index_select(-1, self.own) if self.reads_own and not every else x
         change = strength * F.linear(F.linear(x.to(dtype), self.down.to(dtype)), self.up.to(dtype))
-        if self.reads_own:
+        if self.reads_own or every:
             return y + change.to(y.dtype)
         return y.index_add(-1, self.own, change.to(y.dtype))
 

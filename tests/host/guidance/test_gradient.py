@@ -243,6 +243,18 @@ def test_a_weight_that_is_staged_is_copied(pack):
     assert gradients == [6.0, 200.0]
 
 
+@pytest.mark.parametrize("layer", ["layer_norm", "rms_norm"])
+def test_a_norm_that_is_staged_is_copied(pack, layer):
+    frozen, found = pack("nodes.host.gradients").FrozenWeights, []
+    for buffer, written in ((torch.full((4,), 3.0), 100.0), (torch.full((4,), 3.0), 3.0)):
+        x = torch.arange(4.0, requires_grad=True)
+        with frozen(True):
+            y = getattr(torch.nn.functional, layer)(x, (4,), weight=buffer)
+        buffer.data.fill_(written)
+        found.append(torch.autograd.grad(y[0], x)[0])
+    assert torch.equal(*found) and found[0].any()
+
+
 def test_inference_tensors_can_be_saved_and_weights_are_not_copied(pack):
     gradients = pack("nodes.host.gradients")
     with torch.inference_mode():
@@ -253,6 +265,19 @@ def test_inference_tensors_can_be_saved_and_weights_are_not_copied(pack):
             assert torch.autograd.grad(y.sum(), x)[0].tolist() == [[30.0, 30.0]]
             assert gradients.alias(weight).data_ptr() == weight.data_ptr()
     assert weight.is_inference() and factor.is_inference()
+
+
+def test_a_quantised_weight_is_used_as_what_it_stands_for(pack):
+    from comfy.quant_ops import QuantizedTensor
+
+    with torch.inference_mode():
+        weight = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+        packed = QuantizedTensor.from_float(weight, "TensorCoreFP8Layout")
+        layer = torch.nn.Parameter(packed, requires_grad=False)
+        with pack("nodes.host.gradients").grad_scope():
+            x = torch.ones(1, 16, requires_grad=True)
+            gradient = torch.autograd.grad(torch.nn.functional.linear(x, layer).sum(), x)[0]
+        torch.testing.assert_close(gradient[0], packed.dequantize().sum(0))
 
 
 @pytest.fixture

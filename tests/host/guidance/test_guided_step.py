@@ -85,34 +85,41 @@ def test_checkpoint_mode_changes_nothing(guided, checkpoint):
 
 
 def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
+    import comfy.model_management as management
+
     sampling = pack("nodes.host.attention_guidance")
     config = pack("vmt.guidance.config").GuidanceConfig()
     engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
-    sampled = types.SimpleNamespace(inner_model=types.SimpleNamespace(inner_model=model.model, model_patcher=model))
+    guider = types.SimpleNamespace(inner_model=model.model, model_patcher=model, conds={"positive": [{}]})
+    sampled = types.SimpleNamespace(inner_model=guider)
     x, ways = torch.zeros(1), []
     checkpoint, sizes = pack("nodes.host.checkpoint"), (engine.wan.dim, engine.wan.ffn_dim)
     kept = {c: checkpoint.kept_per_token(c, *sizes) for c in ("none", "selective", "block")}
     needed = {c: 2 * 4 * 2 * flow.grid.num_tokens * values for c, values in kept.items()}
     for free in (10**12, needed["none"] - 1, needed["selective"], needed["selective"] - 1, 0):
-        monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device, free=free: free)
+        monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
         ways.append(engine.ways(sampled, x))
     everything = ("none", "selective", "block", "half size")
     assert ways == [everything, everything[1:], everything[1:], everything[2:], everything[2:]]
-    monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device: needed["none"] // 4)
+    monkeypatch.setattr(management, "get_free_memory", lambda device: needed["none"] // 4)
     halved = sampling.AttentionGuidance(flow, replace(config, size="half"), None, engine.wan)
     assert halved.ways(sampled, x) == everything[:3], "a fourth of the tokens"
     assert halved.ways(sampled, torch.zeros(2)) == everything[1:3]
+    guider.conds["positive"] = [{}, {}]
+    assert halved.ways(sampled, x) == everything[1:3], "two prompts are two videos"
 
 
 def test_auto_counts_copies_of_weights(monkeypatch, model, flow, pack):
     """Here they would fill the room that is left beside what is kept of the video."""
+    import comfy.model_management as management
+
     sampling, checkpoint = pack("nodes.host.attention_guidance"), pack("nodes.host.checkpoint")
     config = pack("vmt.guidance.config").GuidanceConfig()
     engine = sampling.AttentionGuidance(flow, config, None, sampling.check_wan(model))
     kept = checkpoint.kept_per_token("none", engine.wan.dim, engine.wan.ffn_dim)
     free = 2 * 4 * 2 * flow.grid.num_tokens * kept
-    monkeypatch.setattr(checkpoint.comfy.model_management, "get_free_memory", lambda device: free)
-    held = types.SimpleNamespace(inner_model=model.model, model_patcher=model)
+    monkeypatch.setattr(management, "get_free_memory", lambda device: free)
+    held = types.SimpleNamespace(inner_model=model.model, model_patcher=model, conds={"positive": [{}]})
     firsts = [engine.ways(types.SimpleNamespace(inner_model=held), torch.zeros(1))[0]]
     lora = [lambda weight: weight]  # added whenever the weight is used
     monkeypatch.setattr(model.model.diffusion_model.blocks[1].ffn[0], "weight_function", lora)

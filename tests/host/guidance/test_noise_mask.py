@@ -174,3 +174,19 @@ def test_hooks_of_other_weights_are_refused(sample, graph, given):
         sample(*parts, give={"positive": [[text, {"hooks": one}], [text, {"hooks": other}]]})
     latent = sample(*parts, give={"positive": [[text, {"hooks": one}], [text, {"hooks": one.clone()}]]})
     assert torch.isfinite(latent).all()
+
+
+def test_a_hook_whose_strength_changes_is_refused(sample, graph, given):
+    """A pass at a lower noise level would make the host go on to the strength that is due there."""
+    import comfy.hooks
+
+    hooks = comfy.hooks.create_hook_lora({}, strength_model=1.0, strength_clip=1.0)
+    frames = comfy.hooks.HookKeyframeGroup()
+    for start in (0.0, 0.5):
+        frames.add(comfy.hooks.HookKeyframe(strength=1 - start, start_percent=start))
+    hooks.set_keyframes_on_hooks(frames)
+    give = {"positive": [[given["positive"][0][0], {"hooks": hooks}]]}
+    with pytest.raises(NodeFailed, match=r"strength changes while sampling.* preset free"):
+        sample(graph.loader(), graph.amf(), graph.guidance(), graph.ksampler(), give=give)
+    free = sample(graph.loader(), graph.amf(), graph.guidance(preset="free"), graph.ksampler(), give=give)
+    assert torch.isfinite(free).all()

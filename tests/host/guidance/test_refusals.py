@@ -82,6 +82,7 @@ GUIDANCE = {
     ),
     "NaN prompt": ({"positive": [[torch.full((1, 4, 4096), NAN), {}]]}, ["NaN or infinite values", "instead of fp16"]),
     "sampler of its own": ({"sampler": "own"}, ["The sampler is a OwnSampler", "KSamplerSelect, euler"]),
+    "guider of two prompts": ({"guider": "dual"}, ["Guider_DualCFG has two prompts", "CFGGuider"]),
     "guider without a positive": ({"guider": "own"}, ["OwnGuider has no positive prompt", "CFGGuider"]),
     "AMF of another model": (
         {"sample with": "shallow"},
@@ -241,7 +242,13 @@ def test_motion_guidance(refused, graph, samplers, given, built, model, change, 
     if settings.pop("sampler", None):
         give["own"] = OwnSampler()
         nodes["sampled"]["inputs"]["sampler"] = ["own", 0]
-    if settings.pop("guider", None):
+    guider = settings.pop("guider", None)
+    if guider == "dual":
+        nodes["guider"] = graph.node(
+            "DualCFGGuider", model=["guidance", 0], cond1=["positive", 0], cond2=["positive", 0],
+            negative=["negative", 0], cfg_conds=4.0, cfg_cond2_negative=4.0, style="regular",
+        )  # fmt: skip
+    elif guider:
 
         class OwnGuider(comfy.samplers.CFGGuider):
             pass
@@ -303,3 +310,20 @@ def refused_run(sample, graph):
             sample(graph.loader(), graph.amf(), graph.guidance(), graph.ksampler(), give={"positive": text(16)})
 
     return run
+
+
+def test_quantised_weights_that_are_multiplied_as_they_are(model, flow, pack, monkeypatch):
+    from comfy.quant_ops import QuantizedTensor
+
+    layer, config = model.model.diffusion_model.blocks[2].ffn[0], pack("vmt.guidance.config").GuidanceConfig()
+    attach, plain = pack("nodes.host.attention_guidance").attach_attention_guidance, layer.weight
+    packed = QuantizedTensor.from_float(plain.detach(), "TensorCoreFP8Layout")
+    layer.weight = torch.nn.Parameter(packed, requires_grad=False)
+    monkeypatch.setattr(layer, "layout_type", "TensorCoreFP8Layout", raising=False)
+    try:
+        with pytest.raises(ValueError, match=r"quantised weights .* without a gradient.* preset free"):
+            attach(model, flow, config)
+        monkeypatch.setattr(layer, "_full_precision_mm", True, raising=False)
+        attach(model, flow, config)
+    finally:
+        layer.weight = plain

@@ -1,5 +1,7 @@
 """A motion LoRA that learned at high noise alone: it works there, and the rest of a run is the plain model's."""
 
+import copy
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -51,6 +53,44 @@ def test_it_works_where_it_learned_and_nowhere_else(file, load, models, said, mo
     torch.testing.assert_close(said(ours, HIGH), said(stock, HIGH), rtol=1e-4, atol=1e-4)
     assert (said(ours, HIGH) - said(model, HIGH)).abs().max() > 1e-2
     assert torch.equal(said(ours, LOW), said(model, LOW)), "also after it was at work"
+
+
+def test_what_it_brings_to_the_device_can_take_part_in_a_gradient(file, load, sample, graph, pack, monkeypatch):
+    """Tensors made in inference mode, in which the host runs, could not; on one device nothing is made."""
+    modes = []
+    branches = pack("vmt.lora.branches").BranchLora
+    monkeypatch.setattr(branches, "to", lambda branch, device: modes.append(torch.is_inference_mode_enabled()))
+    sample(graph.loader(), load(file), graph.ksampler(model=("lora", 0)))
+    assert modes and not any(modes)
+
+
+def test_a_clone_of_another_model_object_has_it_in_its_own_layers(file, load, models, said, model, pack):
+    """Newer hosts make such clones, for other devices or to be compiled."""
+    import comfy.model_management
+
+    noisy_lora = pack("nodes.host.noisy_lora")
+    ours = models({**load(file), **load(file, model=("lora", 0), name="second")}, "second")
+    assert ours.clone().object_patches == ours.object_patches, "of the same model nothing is made anew"
+    comfy.model_management.unload_all_models()  # so that nothing of ours stands in what is copied
+    other = copy.copy(model.model)
+    other._modules = {**other._modules, "diffusion_model": copy.deepcopy(model.model.diffusion_model)}
+    for block in other.diffusion_model.blocks:
+        block.self_attn.q.weight.data.mul_(2)
+
+    backups = {}, {}  # one pair for all patchers of a model object
+
+    def on_other(patcher):
+        clone = patcher.clone()
+        clone.model, (clone.backup, clone.object_patches_backup) = other, backups
+        return clone
+
+    clone, expected = on_other(ours), on_other(model)
+    noisy_lora._follow(ours, clone)
+    for lora in noisy_lora.told(ours):
+        expected = noisy_lora.with_noisy_lora(expected, *lora)
+    assert torch.equal(said(clone, HIGH), said(expected, HIGH))
+    assert not torch.equal(said(clone, HIGH), said(on_other(model), HIGH))
+    assert not torch.equal(said(clone, HIGH), said(ours, HIGH))
 
 
 def test_the_model_that_comes_out_of_the_tuner_is_that_of_the_loader(tune, load, sample, graph, no_files):
