@@ -8,4 +8,4 @@ if CLONE not in sys.path:
     # Last: this folder has a `nodes`, and so has ComfyUI; in the tests `import nodes` must find ComfyUI's.
     sys.path.append(CLONE)
 
-pytest_plugins = ["tiny_wan"]  # of tests/helpers: fixtures that the tests of guidance and of tuning share
+pytest_plugins = ["tiny_wan", "second_device"]  # of tests/helpers: fixtures that tests of guidance and of tuning share

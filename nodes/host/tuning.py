@@ -53,7 +53,7 @@ class Tuned:
 
 
 KEPT_RUNS = 2  # so that another strength or file name costs nothing: some MB each
-_last: dict[str, Tuned] = {}  # by `run_key`, the newest last
+_last: dict[str, Tuned] = {}  # by `run_key`, the one asked for last at the end
 
 
 def _keep(key: str, tuned: Tuned) -> None:
@@ -95,13 +95,14 @@ def check_ranks(patcher, wan: WanSizes, config: TunerConfig) -> None:
         check_rank(config.rank_of(branch), heads, wan.dim)
 
 
-def check_half(grid: TokenGrid) -> TokenGrid:
+def check_half(grid: TokenGrid, wan: WanSizes) -> TokenGrid:
     """The grid at half height and width; raises InputError for a frame that is too small for one."""
     half = half_grid(grid)
     if half is None:
         raise InputError(
-            f"The clip has {grid.height} by {grid.width} tokens of 16 pixels; to learn at half of its height and width "
-            "3 by 3 are needed. Load the clip larger, or set half_steps to 0 in Tuner Options."
+            f"The clip has {grid.height} by {grid.width} tokens of {wan.patch[1] * wan.pixels} pixels; to learn at "
+            "half of its height and width 3 by 3 are needed. Load the clip larger, or set half_steps to 0 in Tuner "
+            "Options."
         )
     return half
 
@@ -118,7 +119,7 @@ def tune_clips(
     grid = check_reference(latent, wan)
     most = grid.num_tokens
     if config.half_steps:
-        most = max(most, check_half(TokenGrid.from_latent_shape(clips.whole[0].shape, wan.patch)).num_tokens)
+        most = max(most, check_half(TokenGrid.from_latent_shape(clips.whole[0].shape, wan.patch), wan).num_tokens)
 
     def work(model: TuningPass) -> Tuned:
         sparse = tuple(
@@ -156,6 +157,7 @@ def tune_clips(
         stages = [stage for stage in stages if stage.steps]
         key = run_key(model, clips, captions, replace(config, latent_flow=True), seed, roles)
         if key in _last:
+            _keep(key, _last.pop(key))  # what was asked for last is kept longest
             return _last[key]
         checkpoint = checkpoint_file(key)
         drop_old(checkpoint)

@@ -70,7 +70,7 @@ def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed:
     """
     frames = clips[0].frames
     num, rng = len(frames), Random(seed)
-    stride = config.stride or auto_stride(num)
+    stride = config.stride or auto_stride(num, config.sparse)
     if config.sparse == "frames":
         choices, stays, span = sparse_phases(num, stride, config.phases, rng), slice(None), num
     else:
@@ -78,7 +78,8 @@ def encode_clips(vae, clips: Sequence[CaptionedClip], config: TunerConfig, seed:
         choices, span = [slice(None)], 4 * int(stays[-1]) + 1  # video frames up to the last that stays
     stills = rng.sample(range(num), min(config.stills, num)) if config.spatial_steps else []
     in_latents = config.sparse == "latents"
-    whole = [vae.encode(clip.frames[..., :3]) for clip in (clips if config.half_steps or in_latents else clips[:1])]
+    every = config.half_steps or (in_latents and config.temporal_steps)  # else the reference alone is seen whole
+    whole = [vae.encode(clip.frames[..., :3]) for clip in (clips if every else clips[:1])]
     if not config.temporal_steps:
         choices, clips = choices[:1], clips[:1]  # by one the heads are told apart
     left = num_sparse(num, stride, config.sparse)

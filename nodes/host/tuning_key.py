@@ -19,13 +19,17 @@ def run_key(
 ) -> str:  # fmt: skip
     """Names all that a run depends on: clips, captions, settings, heads, the model by some weights, its LoRAs."""
     patcher, texts = model.guider.model_patcher, [text for caption in captions for text, _ in caption]
+    beside = [_told(more) for caption in captions for _, more in caption]
+    rope = _told((model.options.get("transformer_options") or {}).get("rope_options"))  # of the stock node ScaleROPE
     norms = [block.self_attn.norm_q.weight for block in model.model.diffusion_model.blocks]  # no LoRA changes them
     held = patcher.get_key_patches("diffusion_model.")  # first of each the weight without LoRAs, loaded or not
     weights = [_few(patches[0][0]) for name, patches in held.items() if name.endswith(MARKING)]
     loras = {name: _told(patches) for name, patches in sorted(patcher.patches.items())}
     noisy = [([*map(_told, tensors.values())], *rest) for tensors, *rest in told(patcher)]
-    hashed = _hash(*clips.sparse, *clips.whole, *clips.stills, *texts, *norms, *weights, roles.temporal)
-    return hashlib.sha256(f"{hashed} {loras} {noisy} {config} {seed}".encode()).hexdigest()
+    latents = (clips.reference, *clips.sparse, *clips.whole, *clips.stills)
+    hashed = _hash(*latents, *texts, *norms, *weights, roles.temporal)
+    where = f"{clips.frames_sha256} {clips.scale_t} {rope}"
+    return hashlib.sha256(f"{hashed} {where} {beside} {loras} {noisy} {config} {seed}".encode()).hexdigest()
 
 
 def _hash(*tensors: Tensor) -> str:
@@ -41,11 +45,13 @@ def _few(tensor: Tensor) -> Tensor:
 
 
 def _told(held) -> str:
-    """What a patch of the host holds, the same in every process: numbers as they are, tensors by some values."""
+    """What the host holds, the same in every process: numbers as they are, tensors by some values, others by type."""
     if isinstance(held, Tensor):
         return _hash(_few(held))
     if isinstance(held, list | tuple):
         return f"({', '.join(map(_told, held))})"
+    if isinstance(held, dict):
+        return f"{{{', '.join(sorted(f'{key}: {_told(value)}' for key, value in held.items()))}}}"
     if hasattr(held, "weights"):  # an adapter
         return _told(held.weights)
     return repr(held) if isinstance(held, str | int | float | None) else type(held).__name__

@@ -39,7 +39,7 @@ class TuningPass:
         self.device = guider.model_patcher.load_device
         self.staged = weights_are_staged(guider.model_patcher)
         self.scale = GradientScale()
-        self.memory = StepDown("tuning", "Use a smaller clip, or a larger frame stride.")
+        self.memory = StepDown("tuning", "Use a smaller or shorter clip.")
 
     def to_model(self, latent: Tensor) -> Tensor:
         """A latent of a VAE node in the model's scale, float32, on its device."""

@@ -43,7 +43,7 @@ def tuned(
     Args:
         num_frames: 4n+1. size: height and width in pixels. kept: see `FakeWan.gradient`. text_tokens: of the caption.
     """
-    stride = config.stride or auto_stride(num_frames)
+    stride = config.stride or auto_stride(num_frames, config.sparse)
     # A decoupled branch reaches half of the heads, and the other one the others.
     temporal = shape.heads if config.heads == "all" else max(1, round(shape.heads / 2))
     spatial = shape.heads if config.heads == "all" else max(1, shape.heads - temporal)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import InputError
@@ -72,7 +72,7 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None
     """
     try:
         with whole_file(path) as file:
-            save_file(tensors, file, about)
+            file.write_bytes(save(tensors, about))  # save_file raises no OSError for a full disk
     except OSError as error:
         raise InputError(
             f"{path.name} cannot be written ({error.strerror or error}); a folder with room that may be written to is "

@@ -30,7 +30,7 @@ def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
     Raises:
         InputError: T is not 4n+1, or too short for the stride.
     """
-    groups = _groups(num_frames, stride)
+    groups = max(1, round(_latent_steps(num_frames, stride) / stride))
     places = torch.linspace(0, num_frames - 1, 4 * groups + 1, dtype=torch.float64)
     step = (num_frames - 1) / (4 * groups)
     # At least one frame stays between those that are moved and the ends, which are not.
@@ -39,15 +39,14 @@ def sparse_frames(num_frames: int, stride: int, phase: float = 0.0) -> Tensor:
 
 
 def sparse_latents(num_frames: int, stride: int) -> Tensor:
-    """Numbers of the latent frames that stay, ascending int64: the first, and from it on about every `stride`-th.
+    """Numbers of the latent frames that stay, ascending int64: the first, and from it on every `stride`-th.
 
-    They lie evenly, so a factor puts each exactly where the whole clip has it; where no even step ends at the last one,
-    less than a step is left over.
+    They lie evenly, so a factor puts each exactly where the whole clip has it; where no stride ends at the last one,
+    fewer than a stride are left over.
 
     Args, Raises: as `sparse_frames`.
     """
-    latent_frames = (num_frames - 1) // 4 + 1
-    return torch.arange(0, latent_frames, (latent_frames - 1) // _groups(num_frames, stride))
+    return torch.arange(0, _latent_steps(num_frames, stride) + 1, stride)
 
 
 def num_sparse(num_frames: int, stride: int, sparse: str = "latents") -> int:
@@ -64,8 +63,8 @@ def num_sparse(num_frames: int, stride: int, sparse: str = "latents") -> int:
     return 4 * (len(sparse_latents(num_frames, stride)) - 1) + 1
 
 
-def _groups(num_frames: int, stride: int) -> int:
-    """How many steps of about `stride` latent frames there are from the first one to the last."""
+def _latent_steps(num_frames: int, stride: int) -> int:
+    """How many latent frames follow the first one. Raises: as `sparse_frames`."""
     if num_frames < 5 or num_frames % 4 != 1:
         raise InputError(
             f"The reference has {num_frames} frames; tuning needs 4n+1, at least 5. Load Reference Video gives such a "
@@ -76,7 +75,7 @@ def _groups(num_frames: int, stride: int) -> int:
             f"Frame stride {stride} leaves fewer than 5 of {num_frames} frames; 1 to {(num_frames - 1) // 4} are "
             "allowed. Choose a lower stride, or load a longer clip."
         )
-    return max(1, round((num_frames - 1) / (4 * stride)))
+    return (num_frames - 1) // 4
 
 
 def sparse_phases(num_frames: int, stride: int, number: int, rng: Random) -> list[Tensor]:
@@ -97,6 +96,13 @@ def sparse_phases(num_frames: int, stride: int, number: int, rng: Random) -> lis
     return found
 
 
-def auto_stride(num_frames: int) -> int:
-    """The stride that leaves about 17 frames, the paper's number, and at least 5."""
-    return max(1, min(round((num_frames - 1) / 16), (num_frames - 1) // 4))
+def auto_stride(num_frames: int, sparse: str = "latents") -> int:
+    """The stride that leaves about 17 frames, the paper's number; of several, the one that leaves the fewest over.
+
+    Args, Raises: as `num_sparse`.
+    """
+    last = (num_frames - 1) // 4
+    return min(
+        range(1, last + 1), key=lambda stride: (abs(num_sparse(num_frames, stride, sparse) - 17), last % stride),
+        default=1,
+    )  # fmt: skip

@@ -1,9 +1,10 @@
 """The tuning loop: one stage after another, each training one branch while the others stay as they are.
 
 It knows nothing of the host: it is told how to ask the model. Every lot is drawn from the seed, the stage and the step
-alone, so a stopped run that goes on from its checkpoint ends with the weights of one that was never stopped. Noise
-levels follow each other so that any few steps cover their range evenly; drawn independently, they would make the loss
-that is minimised vary more from step to step.
+alone, so a stopped run that goes on from its checkpoint ends with the weights of one that was never stopped; to the bit
+on the CPU, nearly on CUDA, where the backward pass of attention adds in any order. Noise levels follow each other so
+that any few steps cover their range evenly; drawn independently, they would make the loss that is minimised vary more
+from step to step.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import StateError
@@ -314,7 +315,8 @@ class _Run:
                 tensors |= {f"optimiser.{what}.{name}": value for what, value in (state or {}).items()}
         try:
             with whole_file(self.path) as file:
-                save_file({name: t.contiguous().cpu().clone() for name, t in tensors.items()}, file, more)
+                # Not by save_file: it raises no OSError for a full disk, and killed it leaves files of random names.
+                file.write_bytes(save({name: t.contiguous().cpu().clone() for name, t in tensors.items()}, more))
         except OSError as error:
             logging.warning(f"[VMT] The checkpoint {self.path.name} cannot be written ({error}); tuning goes on.")
 

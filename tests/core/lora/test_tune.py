@@ -196,6 +196,20 @@ class TestGoingOn:
         tune(branches, stages(), partial(predict, branches), CONFIG, tmp_path / "file" / "c")
         assert "cannot be written" in caplog.text
 
+    def test_a_full_disk_stops_nothing_and_hides_no_error(self, tmp_path, caplog, full_disk):
+        branches, whole = new_branches(), new_branches()
+        with full_disk():
+            tune(branches, stages(), partial(predict, branches), CONFIG, tmp_path / "c")
+        assert "The checkpoint c cannot be written ([Errno 27] File too large); tuning goes on" in caplog.text
+        tune(whole, stages(), partial(predict, whole), CONFIG)
+        assert not changed(weights(whole), weights(branches)) and not list(tmp_path.iterdir())
+
+        def stop(progress):
+            raise KeyboardInterrupt
+
+        with full_disk(), pytest.raises(KeyboardInterrupt):
+            tune(branches, stages(), partial(predict, branches), CONFIG, tmp_path / "c", stop)
+
     @pytest.mark.parametrize("spoil", ["empty", "garbage", "truncated", "lacks the looks"])
     def test_a_checkpoint_that_cannot_be_read_is_made_anew(self, tmp_path, caplog, spoil):
         first = new_branches()

@@ -1,5 +1,7 @@
 """A short tuning of the tiny random Wan, through the executor."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -135,18 +137,21 @@ def load(graph):
 
 @pytest.fixture
 def key_of(pack, given):
-    """key_of(model) -> what names a run on that model, all else being the same."""
+    """key_of(model) -> what names a run on that model, all else being the same.
+
+    positive: another caption. changes: of the clips.
+    """
     tuning_clips, run_key = pack("nodes.host.tuning_clips"), pack("nodes.host.tuning_key").run_key
     presets, with_model = pack("vmt.lora.presets"), pack("nodes.host.tuning_pass").with_model
     roles = pack("vmt.lora.head_roles").assign_roles(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
-    latent, positive = given["reference"]["samples"], given["positive"]
+    latent = given["reference"]["samples"]
     clips, config = tuning_clips.Clips(latent, [latent], [0], [], 1.0), presets.TunerConfig()
 
-    def work(held):
-        return run_key(held, clips, [positive], config, 0, roles)
-
-    def key(model):
+    def key(model, positive=given["positive"], **changes):
+        changed = replace(clips, **changes)
         with torch.inference_mode():
-            return with_model(model, [positive], latent, work)
+            return with_model(
+                model, [positive], latent, lambda held: run_key(held, changed, [positive], config, 0, roles)
+            )
 
     return key

@@ -27,15 +27,15 @@ def frames():
     return torch.rand((29, 32, 32, 3), generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("stride, stays", [(1, slice(None)), (3, slice(None, None, 3)), (4, slice(None, None, 3))])
-def test_thinned_out_latents_are_those_of_the_whole_clip(encoded, frames, stride, stays):
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_thinned_out_latents_are_those_of_the_whole_clip(encoded, frames, stride):
     clips, vae = encoded(frames, 2, stride=stride)
     assert clips.captions == [0, 1]
     for number, latent in enumerate(clips.sparse):
         with torch.inference_mode():
             whole = vae.encode(frames.roll(number, -1))
-        assert torch.equal(latent, whole[:, :, stays])
-    assert clips.scale_t == clips.ends_scale_t == (1 if stride == 1 else 3)
+        assert torch.equal(latent, whole[:, :, ::stride])
+    assert clips.scale_t == clips.ends_scale_t == stride
 
 
 @pytest.mark.parametrize("sparse", ["latents", "frames"])
@@ -47,6 +47,19 @@ def test_whole_clips_are_there_for_half_size_alone(encoded, frames, sparse):
             assert torch.equal(latent, vae.encode(frames.roll(number, -1)))
     clips, _ = encoded(frames, 2, stride=2, sparse=sparse, half_steps=0)
     assert clips.whole == []
+
+
+@pytest.mark.parametrize("sparse", ["latents", "frames"])
+def test_of_further_clips_a_look_alone_encodes_nothing(encoded, frames, sparse, monkeypatch):
+    import comfy.sd
+
+    encode, seen = comfy.sd.VAE.encode, []
+    monkeypatch.setattr(comfy.sd.VAE, "encode", lambda vae, pixels: seen.append(pixels) or encode(vae, pixels))
+    clips, _ = encoded(frames, 2, stride=2, sparse=sparse, spatial_steps=5, stills=1, temporal_steps=0)
+    assert len(clips.sparse) == 1 and clips.captions == [0]
+    further = frames.roll(1, -1)
+    assert seen and not any(torch.equal(pixels, further[: len(pixels)]) for pixels in seen)
+    assert len(seen) == {"latents": 2, "frames": 3}[sparse], "the whole reference, one still, and what is thinned out"
 
 
 def test_thinned_out_frames_are_encoded_by_themselves(encoded, frames):

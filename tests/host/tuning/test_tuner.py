@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ class TestTuner:
             assert all(torch.equal(again.got[told][key], value) for key, value in first.got[told].items())
         assert again.got["loss_map"] == first.got["loss_map"] and torch.equal(again.got["heads"], first.got["heads"])
         tune(on_event=steps, options={"spatial_on": False})
+        assert len(steps.told) == STEPS
+
+    def test_of_runs_those_asked_for_last_are_kept(self, tune, no_files):
+        steps = Steps()
+        for seed in (51, 52, 51, 53):
+            tune(seed=seed)
+        tune(seed=51, on_event=steps)
+        assert steps.told == []
+        tune(seed=52, on_event=steps)
         assert len(steps.told) == STEPS
 
     def test_the_same_again_is_the_same(self, tune, no_files, anew):
@@ -337,6 +347,29 @@ class TestRunsAreToldApart:
         comfy.model_management.unload_all_models()
         assert key_of(patched) == key
 
+    def test_by_all_that_is_in_its_file_and_by_where_tokens_sit(self, key_of, model, given):
+        latent = given["reference"]["samples"]
+        changes = ({"reference": latent * 0.9}, {"scale_t": 2.0}, {"frames_sha256": "of other frames"})
+        keys = [key_of(model), *(key_of(model, **change) for change in changes)]
+        for scale in (0.5, 2.0):
+            scaled = model.clone()
+            scaled.set_model_rope_options(1.0, 0.0, 1.0, 0.0, scale, 0.0)
+            keys.append(key_of(scaled))
+            assert key_of(scaled.clone()) == keys[-1]
+        assert len(set(keys)) == len(keys)
+        assert key_of(model, **{"reference": latent.clone(), "scale_t": 1.0}) == keys[0] == key_of(model.clone())
+
+    def test_by_what_stands_beside_a_caption(self, key_of, model, given):
+        [[text, _]] = given["positive"]
+        few, many = torch.zeros(1, 8), torch.ones(1, 8)
+        beside = ({}, {"strength": 0.5}, {"strength": 0.6}, {"pooled_output": few}, {"pooled_output": many})
+        keys = [key_of(model, [[text, more]]) for more in beside]
+        assert len(set(keys)) == len(keys)
+        assert key_of(model, [[text.clone(), {"pooled_output": many.clone()}]]) == keys[-1]
+        one, same = ({"a": 1, "b": {"c": [2.0]}}, {"b": {"c": [2.0]}, "a": 1})
+        assert key_of(model, [[text, one]]) == key_of(model, [[text, same]])
+        assert key_of(model, [[text, {"a": 1, "b": {"c": [3.0]}}]]) != key_of(model, [[text, one]])
+
     @pytest.mark.parametrize("layer", ["self_attn.q", "ffn.0"])
     def test_by_what_was_merged_into_the_weights(self, key_of, model, sample, graph, host, layer):
         folder = host.base / "models" / "diffusion_models"
@@ -439,11 +472,27 @@ class TestRefusals:
 
     def test_a_frame_that_has_no_half(self, executor, graph, given, tuning, no_files):
         small = {**given, "clip": torch.rand(9, 32, 48, 3, generator=torch.Generator().manual_seed(0))}
-        with pytest.raises(NodeFailed, match=r"2 by 3 tokens .* 3 by 3 are needed.* or set half_steps to 0"):
+        with pytest.raises(
+            NodeFailed, match=r"2 by 3 tokens of 16 pixels; .* 3 by 3 are needed.* or set half_steps to 0"
+        ):
             executor.run({**graph.loader(), **tuning()}, give=small)
         assert files(no_files) == []
         executor.run({**graph.loader(), **tuning(options={"half_steps": 0})}, give=small)
         assert len(files(no_files)) == 2
+
+    def test_a_frame_that_has_no_half_of_larger_tokens(self, pack, model):
+        wan = replace(pack("nodes.host.model_check").check_wan(model), pixels=16)
+        with pytest.raises(pack("vmt.errors").InputError, match=r"2 by 3 tokens of 32 pixels; .* 3 by 3"):
+            pack("nodes.host.tuning").check_half(pack("vmt.token_grid").TokenGrid(3, 2, 3), wan)
+
+    def test_memory_that_never_suffices(self, tune, pack, monkeypatch, no_files):
+        def runs_out(*args, **kwargs):
+            raise torch.cuda.OutOfMemoryError("there was no room")
+
+        monkeypatch.setattr(pack("nodes.host.tuning_pass").TuningPass, "velocity", runs_out)
+        with pytest.raises(NodeFailed, match=r"the gradient of tuning\. Use a smaller or shorter clip\. there was"):
+            tune(seed=10)
+        assert files(no_files) == []
 
     @pytest.mark.parametrize("kind", ["vace", "i2v"])
     def test_models_that_need_more_than_a_caption(self, tune, other_wan, no_files, kind):
@@ -476,11 +525,15 @@ class TestRefusals:
             tune(seed=9)
         assert files(no_files) == [] and list((no_files / "user" / "vmt_tuning").glob("*.safetensors"))
 
-    def test_a_folder_that_cannot_be_written(self, tune, no_files, pack, monkeypatch):
-        def fails(*args):
-            raise OSError(28, "No space left on device")
+    def test_a_folder_that_cannot_be_written(self, tune, no_files, monkeypatch):
+        write_bytes = Path.write_bytes
 
-        monkeypatch.setattr(pack("vmt.lora.files"), "save_file", fails)
+        def fails(self, data):
+            if self.parent.name == "loras":
+                raise OSError(28, "No space left on device")
+            return write_bytes(self, data)
+
+        monkeypatch.setattr(Path, "write_bytes", fails)
         told = []
         with pytest.raises(NodeFailed, match=r"cannot be written .No space left on device."):
             tune(seed=8)
@@ -527,6 +580,11 @@ class TestRefusals:
     def test_a_caption_for_a_part_of_the_run(self, executor, graph, given, clip, tuning, no_files):
         part = [[given["positive"][0][0], {"start_percent": 0.2, "end_percent": 1.0}]]
         with pytest.raises(NodeFailed, match="The caption is limited to 20% to 100% of sampling"):
+            executor.run({**graph.loader(), **tuning()}, give={**given, "clip": clip, "positive": part})
+
+    def test_a_caption_for_a_part_of_the_frame(self, executor, graph, given, clip, tuning, no_files):
+        part = [[given["positive"][0][0], {"mask": torch.ones(1, 64, 64), "set_area_to_bounds": False}]]
+        with pytest.raises(NodeFailed, match=r"The caption is limited to a part of the frame by .* \(Set Mask\)"):
             executor.run({**graph.loader(), **tuning()}, give={**given, "clip": clip, "positive": part})
 
     def test_a_stage_of_no_steps_makes_no_file(self, tune, no_files):
