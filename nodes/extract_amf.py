@@ -1,6 +1,5 @@
 """Extract AMF: the motion of the reference as displacements between its frames."""
 
-import comfy.model_management
 import torch
 from comfy_api.latest import io, ui
 
@@ -8,6 +7,7 @@ from ..vmt.flow_picture import STYLES, draw_displacement
 from ..vmt.signals.attention_flow import CENTRES, AttentionFlowConfig, extract
 from ..vmt.signals.latent_flow import extract_latent_flow
 from ..vmt.signals.weights import WEIGHTS
+from .host.device_room import device_with_room
 from .types import AMF, Features
 
 DEFAULT = AttentionFlowConfig()
@@ -114,7 +114,7 @@ class ExtractAMF(io.ComfyNode):
             temperature=temperature, span=span, radius=None if radius == WHOLE_FRAME else radius,
             tile=(tile_rows, tile_columns), heads=heads, target=target, weight=weight, centre=centre,
         )  # fmt: skip
-        device = comfy.model_management.get_torch_device()
+        device = device_with_room(features.queries)
         flow = extract(features, config, device)
         flow.latent = extract_latent_flow(features.latent, features.grid, config, device)
         frames = _grey(flow.grid) if reference_frames is None else reference_frames

@@ -1,6 +1,5 @@
 """Windowed Inversion: what the model sees of a reference clip, measured once."""
 
-import comfy.model_management
 import torch
 from comfy_api.latest import io
 
@@ -10,6 +9,7 @@ from ..vmt.signals.attention_flow import AttentionFlowConfig
 from ..vmt.signals.frame_pairs import frame_pairs
 from ..vmt.signals.matching import CoarseMatch, coarse_match
 from .host.capture import Tap
+from .host.device_room import device_with_room
 from .host.input_check import check_conditioning, check_reference
 from .host.model_check import check_wan, parse_blocks
 from .host.reference_pass import MODES, Look, look_at_reference
@@ -109,7 +109,7 @@ def _features(seen: Look, rope: str, model: str) -> MotionFeatures:
 
 def _matches(seen: Look) -> dict[int, CoarseMatch]:
     """Coarse matches, block by block, for the settings that Extract AMF has by default."""
-    config, device = AttentionFlowConfig(), comfy.model_management.get_torch_device()
+    config, device = AttentionFlowConfig(), device_with_room(seen.queries)
     pairs = frame_pairs(seen.grid.frames, config.span)
     return {
         block: coarse_match(

@@ -4,10 +4,12 @@ One unchecked block of Wan 14B keeps 7 to 10 GB at 832x480x81.
 """
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 
 import torch
+from torch import nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, set_checkpoint_early_stop
 
 from .gradients import grad_scope
@@ -42,8 +44,8 @@ def compute_dtype(model) -> torch.dtype:
     return model.manual_cast_dtype or model.get_dtype()
 
 
-def copied_bytes(patcher, num_blocks: int) -> int:
-    """Bytes of the weights of a loaded model's first blocks that are not used as they lie, but as copies.
+def copied_bytes(patcher, blocks: Iterable[nn.Module]) -> int:
+    """Bytes of the weights of some blocks of a loaded model that are not used as they lie, but as copies.
 
     The host makes one at every use of a weight that is stored in another dtype (fp8), lies on another device, or has a
     LoRA that is added when it is used. Without checkpoints autograd keeps them all until the backward pass: for a 14B
@@ -51,7 +53,7 @@ def copied_bytes(patcher, num_blocks: int) -> int:
     """
     dtype, device = compute_dtype(patcher.model), patcher.load_device
     total = 0
-    for module in patcher.model.diffusion_model.blocks[:num_blocks].modules():
+    for module in chain.from_iterable(block.modules() for block in blocks):
         for name, weight in module.named_parameters(recurse=False):
             as_it_lies = weight.dtype == dtype and weight.device == device and not is_dynamic(patcher)
             if not as_it_lies or getattr(module, f"{name}_function", None):
@@ -63,14 +65,17 @@ def fitting(patcher, wan: WanSizes, num_blocks: int, num_tokens: int) -> tuple[s
     """CHECKPOINTS from the first on that fills at most half of the free memory; the last if none does.
 
     Args:
-        patcher: of a loaded model. num_blocks: its first ones, which a gradient goes through. num_tokens: of all videos
-            in one block.
+        patcher: of a loaded model. num_blocks: its first ones, which a gradient goes through; VACE's between them, of
+            which all is kept whatever way is taken, are counted beside them. num_tokens: of all videos in one block.
     """
-    room = free_memory(patcher) / 2
-    token_bytes = num_blocks * num_tokens * compute_dtype(patcher.model).itemsize
+    model, token_bytes = patcher.model.diffusion_model, num_tokens * compute_dtype(patcher.model).itemsize
+    beside = sum(block < num_blocks for block in getattr(model, "vace_layers_mapping", ()))
+    of_vace = beside * token_bytes * kept_per_token("none", wan.dim, wan.ffn_dim)
+    of_vace += copied_bytes(patcher, model.vace_blocks[:beside]) if beside else 0
+    room = free_memory(patcher) / 2 - of_vace
     for number, kept in enumerate(CHECKPOINTS):
-        weights = copied_bytes(patcher, num_blocks) if kept == "none" else 0
-        if kept_per_token(kept, wan.dim, wan.ffn_dim) * token_bytes + weights <= room:
+        weights = copied_bytes(patcher, model.blocks[:num_blocks]) if kept == "none" else 0
+        if num_blocks * kept_per_token(kept, wan.dim, wan.ffn_dim) * token_bytes + weights <= room:
             return CHECKPOINTS[number:]
     return CHECKPOINTS[-1:]
 

@@ -109,6 +109,35 @@ def test_auto_keeps_as_much_as_fits(monkeypatch, model, flow, pack):
     assert halved.ways(sampled, x) == everything[1:3], "two prompts are two videos"
 
 
+def test_auto_counts_the_blocks_of_vace(monkeypatch, sample, graph, other_wan, pack):
+    """Of these all is kept; there are two of them among the first three blocks."""
+    import comfy.model_management as management
+
+    checkpoint, model = pack("nodes.host.checkpoint"), sample(graph.loader(other_wan("vace")), want=("model", 0))
+    wan = pack("nodes.host.model_check").check_wan(model)
+    mapping = model.model.diffusion_model.vace_layers_mapping
+    among = sum(block < 3 for block in mapping)
+    assert among
+    of_all = checkpoint.kept_per_token("none", wan.dim, wan.ffn_dim)
+    needed = 2 * 4 * 100 * (3 * checkpoint.kept_per_token("block", wan.dim, wan.ffn_dim) + among * of_all)
+    for free, ways in ((needed + 2 * 4 * 100 * 3 * of_all, 3), (needed, 1), (needed - 1, 1)):
+        monkeypatch.setattr(management, "get_free_memory", lambda device, free=free: free)
+        assert len(checkpoint.fitting(model, wan, 3, 100)) == ways
+
+
+def test_memory_is_freed_before_queries_and_keys_go_to_the_device(monkeypatch, sample, graph):
+    import comfy.model_management as management
+
+    asked = []
+    monkeypatch.setattr(management, "free_memory", lambda memory, device, *rest, **more: asked.append((memory, device)))
+    features = sample(graph.loader(), graph.amf(sigma=0.45), want=("inversion", 0))
+    of_model = len(asked)
+    sample(graph.loader(), graph.amf(sigma=0.45), want=("amf", 0))
+    assert of_model > 1 and len(asked) == of_model + 1, "by Windowed Inversion, and by Extract AMF"
+    memory, device = asked[-1]
+    assert memory > 2 * features.queries[1].nbytes and device == management.get_torch_device()
+
+
 def test_auto_counts_copies_of_weights(monkeypatch, model, flow, pack):
     """Here they would fill the room that is left beside what is kept of the video."""
     import comfy.model_management as management
