@@ -1,8 +1,8 @@
 """A machine with a second device, played on the CPU: what a GPU would refuse is refused.
 
 Tensors asked for on it are made on the CPU and known to lie there. It goes by the name "mps", for which a host needs no
-driver. As on a GPU, an operator takes tensors of one
-device only, but for those without dimensions, for indices, and for what copies from one to the other.
+driver. As on a GPU, an operator takes tensors of one device only, but for those without dimensions, for indices, and
+for what copies from one to the other.
 """
 
 import pytest
