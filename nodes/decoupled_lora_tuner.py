@@ -43,7 +43,7 @@ class DecoupledLoraTuner(io.ComfyNode):
                 io.Conditioning.Input("positive", tooltip="A caption of the clip: what it shows, not how it moves."),
                 io.Combo.Input(
                     "preset", options=list(PRESETS), default="standard",
-                    tooltip="draft: enough for most clips. standard: 2.6 times as long. thorough: 8 times as long.",
+                    tooltip="draft: begin with it. standard: 2.6 times as long. thorough: 8 times as long.",
                 ),
                 io.Int.Input(
                     "seed", default=0, min=0, max=0xFFFFFFFF, control_after_generate=False,
